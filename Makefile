@@ -1,0 +1,34 @@
+# Everything runs in .venv, which the first target that needs it makes.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+DATA := $(or $(FASHION_MNIST_DIR),$(wildcard ../shared/fashion-mnist))
+export FASHION_MNIST_DIR := $(DATA)
+
+.PHONY: study test test-all check clean
+.DEFAULT_GOAL := study
+
+$(VENV)/ready: requirements.txt requirements-dev.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; give one with make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	touch $@
+
+study: $(VENV)/ready  ## train what is missing of the seven experiments, then analyse
+	$(RUN) grid_search_experiments.py
+	$(RUN) analyze_results.py
+
+test: $(VENV)/ready  ## the fast tests, among them one short study on the data that is there
+	$(RUN) -m pytest -m "not slow"
+
+test-all: $(VENV)/ready  ## the slow tests too
+	$(RUN) -m pytest
+
+check: $(VENV)/ready  ## style, types and tests
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(RUN) -m pytest -m "not slow"
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,1 @@
+"""A hyperparameter study of neural networks whose conclusions hold."""

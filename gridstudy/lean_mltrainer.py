@@ -1,0 +1,49 @@
+"""mltrainer, imported without its progress bars and without mlflow, which takes longer to import than torch."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+__all__ = ["Accuracy", "ReportTypes", "Reporter", "Trainer", "TrainerSettings"]
+
+
+class _DeferredModule(ModuleType):
+    """Stands for a module until one of its public attributes is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextmanager
+def _import_deferred(name: str) -> Iterator[None]:
+    """Let what is imported inside do without module `name` until it really uses it."""
+    if name in sys.modules:
+        yield
+        return
+    deferred = _DeferredModule(name)
+    deferred.__spec__ = importlib.util.find_spec(name)
+    sys.modules[name] = deferred
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+os.environ.setdefault("TQDM_DISABLE", "1")  # tqdm reads it when it is imported
+
+with _import_deferred("mlflow"):
+    from mltrainer import ReportTypes, Trainer, TrainerSettings
+    from mltrainer.metrics import Accuracy
+    from mltrainer.trainer import Reporter, tqdm
+
+tqdm.set_lock(threading.RLock())  # its own lock is a semaphore of the system, which a killed worker leaves behind

@@ -1,0 +1,34 @@
+"""The multilayer perceptron under study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+
+class MLP(nn.Module):
+    """A multilayer perceptron with ReLU between its layers, images (B, 1, 28, 28) or (B, 784) -> logits (B, 10).
+
+    `units` gives the width of each hidden layer from input to output. Parameters start as torch initialises them.
+    The public attributes are plain numbers, because mltrainer writes them to model.toml.
+    """
+
+    def __init__(self, units: Sequence[int], *, n_inputs: int = 784, n_classes: int = 10) -> None:
+        super().__init__()
+        self.n_inputs = n_inputs
+        self.n_classes = n_classes
+        self.depth = len(units)
+        for number, width in enumerate(units, start=1):
+            setattr(self, f"units{number}", width)
+        widths = (n_inputs, *units)
+        hidden: list[nn.Module] = []
+        for n_in, n_out in pairwise(widths):
+            hidden += [nn.Linear(n_in, n_out), nn.ReLU()]
+        self.layers = nn.Sequential(nn.Flatten(), *hidden, nn.Linear(widths[-1], n_classes))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.layers(images)
+        return logits

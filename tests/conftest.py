@@ -1,0 +1,111 @@
+"""A 2x2 study, a fake trainer, and small data, for all tests."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from gridstudy.data import PreparedData, prepare
+from gridstudy.records import clear_trial, trial_folder, write_result
+from gridstudy.study import Experiment, LearningCurve, TrialConfig, TrialResult, TrialRun, parse_experiment
+
+TWO_BY_TWO = {
+    "name": "two_by_two",
+    "question": "Does width matter?",
+    "hypothesis": "Wide beats narrow.",
+    "scientific": ["units1", "learning_rate"],
+    "contrasts": [{"better": {"units1": 32, "learning_rate": 0.001}, "worse": {"units1": 16, "learning_rate": 0.001}}],
+    "fixed": {"epochs": 2, "train_steps": 3, "batch_size": 8, "units2": 8},
+    "grid": {"units1": [16, 32], "learning_rate": [0.001, 0.01]},
+}
+
+DATA = {
+    "dataset": "garments-small",
+    "dataset_fingerprint": "0" * 12,
+    "split_fingerprint": "1" * 12,
+    "validation": "holdout",
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep the data that tests make out of the user's cache."""
+    import os
+
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["GRIDSTUDY_CACHE"] = str(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_data(cache: Path) -> PreparedData:
+    return prepare("garments-small", cache_dir=cache, warn=lambda message: None)
+
+
+@pytest.fixture
+def experiment() -> Experiment:
+    return parse_experiment(TWO_BY_TWO)
+
+
+@pytest.fixture
+def make_trial(experiment: Experiment) -> Callable[..., TrialConfig]:
+    def make(number: int = 0, seed: int = 0) -> TrialConfig:
+        return TrialConfig(experiment.configurations[number], seed, **DATA)
+
+    return make
+
+
+class FakeTrainer:
+    """Stands for training: writes what a trial writes, at once. `failing` trials raise, as often as it says."""
+
+    def __init__(self, logdir: Path, failing: dict[TrialConfig, int] | None = None) -> None:
+        self.logdir = logdir
+        self.failing = failing or {}
+        self.trained: list[TrialConfig] = []
+
+    def __call__(self, trial: TrialConfig, *, attempt: int) -> tuple[TrialResult, TrialRun]:
+        folder = trial_folder(self.logdir, trial)
+        clear_trial(folder)
+        if attempt <= self.failing.get(trial, 0):
+            raise RuntimeError("no luck")
+        self.trained.append(trial)
+        result, run = fake_result(trial), fake_run(attempt)
+        write_result(folder, result, run)
+        return result, run
+
+
+def fake_result(trial: TrialConfig, *, diverged: bool = False) -> TrialResult:
+    epochs = trial.configuration.epochs
+    accuracies = tuple(0.8 + 0.01 * epoch + 0.001 * trial.seed for epoch in range(epochs))
+    losses = tuple(1 / (epoch + 1) for epoch in range(epochs))
+    if diverged:
+        losses = (*losses[:-1], float("nan"))
+    curve = LearningCurve(losses, losses, accuracies)
+    return TrialResult(trial, curve, test_accuracy=float("nan") if diverged else 0.79, diverged=diverged)
+
+
+def fake_run(attempt: int = 1, n_epochs: int = 2) -> TrialRun:
+    return TrialRun(
+        started="2026-01-01T00:00:00+00:00",
+        duration_s=1.0,
+        epoch_duration_s=(0.5,) * n_epochs,
+        attempt=attempt,
+        host="here",
+        platform="test",
+        device="cpu",
+        versions={"python": "3"},
+    )
+
+
+def wait_until(condition: Callable[[], bool], *, timeout_s: float = 60.0) -> None:
+    """Wait for something that happens in another process; fail when it does not."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)

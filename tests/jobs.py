@@ -1,0 +1,36 @@
+"""Jobs for worker processes: a module of its own, so that workers import little."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+
+def double(job):
+    return 2 * job
+
+
+def fail_on_odd(job):
+    if job % 2:
+        raise ValueError(f"{job} is odd")
+    return job
+
+
+def die_on_3(job):
+    if job == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid()
+
+
+def exit_on_3(job):
+    if job == 3:
+        os._exit(7)
+    return job
+
+
+def sleep_and_tell(job):
+    folder, seconds = job
+    (folder / f"{os.getpid()}").touch()
+    time.sleep(seconds)
+    return seconds

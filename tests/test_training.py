@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gridstudy.data import open_splits
+from gridstudy.network import MLP
+from gridstudy.study import Configuration, TrialConfig
+from gridstudy.training import evaluate, flatten_parameters, scale_pixels, train_steps, train_trial, training_batches
+
+SHORT = {"epochs": 2, "train_steps": 20, "batch_size": 16, "units1": 32, "units2": 16}
+
+
+@pytest.fixture(scope="module")
+def splits(small_data):
+    return open_splits(small_data)
+
+
+@pytest.fixture
+def train(small_data, splits, tmp_path):
+    def train(seed=0, **values):
+        trial = TrialConfig(Configuration.from_values({**SHORT, **values}), seed, **small_data.identity)
+        folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        return train_trial(trial, splits, folder)[0], folder
+
+    return train
+
+
+def test_the_network_has_the_layers_and_parameters_of_its_configuration():
+    configuration = Configuration.from_values({"depth": 3, "units1": 64, "units2": 32})
+    network = MLP(configuration.units)
+    assert network(torch.zeros(5, 1, 28, 28)).shape == (5, 10)
+    assert sum(p.numel() for p in network.parameters()) == configuration.parameters
+
+
+def test_one_seed_gives_the_same_bits_and_another_seed_others(train):
+    assert train()[0] == train()[0]
+    assert train()[0].curve != train(seed=1)[0].curve
+
+
+def test_fewer_epochs_are_the_first_epochs_of_more(train):
+    short, long = train(epochs=2)[0].curve, train(epochs=3)[0].curve
+    assert short.validation_accuracy == long.validation_accuracy[:2]
+    assert short.train_loss == long.train_loss[:2]
+    assert short.validation_loss == long.validation_loss[:2]
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "Adam", "AdamW", "RMSprop"])
+def test_every_optimizer_trains_as_torch_does_on_separate_parameters(splits, optimizer):
+    """The one vector of parameters, and fused optimizers, must not change what is computed."""
+    configuration = Configuration.from_values({**SHORT, "optimizer": optimizer, "learning_rate": 0.01})
+    settings = {"lr": 0.01, "weight_decay": configuration.weight_decay}
+    weights = []
+    for flat in (False, True):
+        torch.manual_seed(0)
+        model = MLP(configuration.units)
+        parameters = [flatten_parameters(list(model.parameters()))] if flat else list(model.parameters())
+        reference = getattr(torch.optim, optimizer)(parameters, **settings)
+        batches = training_batches(splits.train, batch_size=16, seed=0)
+        train_steps(model, reference, torch.nn.CrossEntropyLoss(), batches, n_steps=30)
+        weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    torch.testing.assert_close(weights[0], weights[1], rtol=1e-4, atol=1e-6)
+
+
+def test_batches_are_permutations_one_after_another(splits):
+    n = len(splits.train.labels)
+    batches = training_batches(splits.train, batch_size=n // 4, seed=3)
+    first = [next(batches) for _ in range(4)]
+    assert torch.equal(torch.cat([y for _, y in first]).bincount(), splits.train.labels.bincount())
+    again = training_batches(splits.train, batch_size=n // 4, seed=3)
+    assert torch.equal(first[0][0], next(again)[0])
+    other = training_batches(splits.train, batch_size=n // 4, seed=4)
+    assert not torch.equal(first[0][1], next(other)[1])
+
+
+def test_pixels_are_fractions():
+    assert torch.equal(scale_pixels(torch.tensor([[0, 51, 255]], dtype=torch.uint8)), torch.tensor([[0.0, 0.2, 1.0]]))
+
+
+def test_evaluation_scores_the_whole_split(splits):
+    torch.manual_seed(0)
+    model, loss_fn = MLP((16,)), torch.nn.CrossEntropyLoss()
+    with torch.no_grad():
+        logits = model(scale_pixels(splits.test.images))
+    loss, accuracy = evaluate(model, loss_fn, splits.test)
+    assert accuracy == pytest.approx((logits.argmax(1) == splits.test.labels).double().mean().item())
+    assert loss == pytest.approx(loss_fn(logits, splits.test.labels).item(), rel=1e-6)
+
+
+def test_a_trial_diverges_as_an_outcome_with_its_curve(train):
+    result, _ = train(learning_rate=1e12, optimizer="SGD", epochs=3)
+    assert result.diverged
+    assert 1 <= len(result.curve) < 3
+    assert np.isnan(result.test_accuracy)
+
+
+def test_it_learns(train):
+    result, _ = train(epochs=3, train_steps=100, learning_rate=3e-3)
+    assert result.objective > 0.5
+    assert result.test_accuracy == pytest.approx(result.objective, abs=0.1)
+
+
+def test_the_folder_holds_what_mltrainer_and_we_write_and_every_toml_parses(train):
+    _, folder = train()
+    (timestamped,) = [p for p in folder.iterdir() if p.is_dir()]
+    names = {p.name.split(".")[0] + p.suffix if "tfevents" not in p.name else "events" for p in timestamped.iterdir()}
+    assert names == {"model.toml", "settings.toml", "events"}
+    for path in folder.rglob("*.toml"):
+        tomllib.loads(path.read_text(encoding="utf-8"))
+    assert tomllib.loads((timestamped / "model.toml").read_text())["model"]["units1"] == 32
+    assert tomllib.loads((folder / "trial.toml").read_text())["model"]["train_steps"] == 20
+    assert "Epoch 1" in (folder / "trial.log").read_text()
+
+
+def test_settings_parse_below_a_folder_with_quotes_and_backslashes(small_data, splits, tmp_path):
+    folder = tmp_path / 'C:\\new "logs" é'
+    folder.mkdir()
+    trial = TrialConfig(Configuration.from_values(SHORT), 0, **small_data.identity)
+    train_trial(trial, splits, folder)
+    (settings,) = folder.rglob("settings.toml")
+    assert tomllib.loads(settings.read_text(encoding="utf-8"))["model"]["logdir"] == str(folder)
+
+
+def test_the_event_file_holds_the_curve_and_the_hparams_of_its_group(train):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    result, folder = train()
+    (timestamped,) = [p for p in folder.iterdir() if p.is_dir()]
+    events = EventAccumulator(str(timestamped)).Reload()
+    assert [round(e.value, 6) for e in events.Scalars("metric/Accuracy")] == [
+        round(a, 6) for a in result.curve.validation_accuracy
+    ]
+    content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    assert b"garments-small, holdout" in content
+
+
+def test_the_seed_of_the_order_is_not_the_seed_of_the_weights(splits):
+    torch.manual_seed(0)
+    drawn = torch.randperm(len(splits.train.labels))[:16]
+    _, labels = next(training_batches(splits.train, batch_size=16, seed=0))
+    assert not torch.equal(splits.train.labels[drawn], labels)
+
+
+def test_importing_the_training_does_not_import_mlflow():
+    code = "import sys, gridstudy.training; sys.exit(any(m.startswith('mlflow.') for m in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_trial_config_of_another_version_is_another_trial(small_data):
+    trial = TrialConfig(Configuration.from_values({}), 0, **small_data.identity)
+    assert replace(trial, training_version=0).trial_id != trial.trial_id
