@@ -32,3 +32,7 @@ class MLP(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.layers(images)
         return logits
+
+    def linear_layers(self) -> list[nn.Linear]:
+        """The layers that hold parameters, from input to output."""
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]

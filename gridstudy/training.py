@@ -25,6 +25,7 @@ from torch import nn
 from torch.utils.tensorboard.writer import SummaryWriter
 
 from gridstudy.data import PreparedData, Split, Splits, index_batches, open_splits
+from gridstudy.gradients import CrossEntropyGradients
 from gridstudy.lean_mltrainer import Accuracy, Reporter, ReportTypes, Trainer, TrainerSettings
 from gridstudy.network import MLP
 from gridstudy.records import LOG_FILE, TRIAL_FILE, clear_trial, trial_folder, write_result
@@ -80,16 +81,14 @@ class _CurveReporter(Reporter):
 
 
 class _StudyTrainer(Trainer):
-    """mltrainer's Trainer, which reads no loss back per update and scores the whole validation split.
+    """mltrainer's Trainer with updates that wait for nothing, scored on the whole validation split.
 
-    The base class converts the loss of every batch to a number, which makes an accelerator wait, and averages
-    metrics over batches.
+    The base class converts the loss of every batch to a number and averages metrics over batches.
     """
 
     def trainbatches(self) -> float:
-        return train_steps(
-            self.model, self.optimizer, self.loss_fn, self.traindataloader, n_steps=self.settings.train_steps
-        )
+        gradients = CrossEntropyGradients(self.model)
+        return train_steps(gradients, self.optimizer, self.traindataloader, n_steps=self.settings.train_steps)
 
     def evalbatches(self) -> tuple[dict[str, float], float]:
         loss, accuracy = evaluate(self.model, self.loss_fn, self.validdataloader)
@@ -97,22 +96,17 @@ class _StudyTrainer(Trainer):
 
 
 def train_steps(
-    model: nn.Module,
+    gradients: CrossEntropyGradients,
     optimizer: torch.optim.Optimizer,
-    loss_fn: Callable[..., torch.Tensor],
     batches: Iterable[tuple[torch.Tensor, torch.Tensor]],
     *,
     n_steps: int,
 ) -> float:
-    """Update the model on the next `n_steps` batches; return the mean of their losses."""
-    model.train()
+    """Update the parameters on the next `n_steps` batches; return the mean of their losses."""
     losses = []
     for _, (images, labels) in zip(range(n_steps), batches, strict=False):
-        optimizer.zero_grad(set_to_none=False)
-        loss = loss_fn(model(images), labels)
-        loss.backward()
+        losses.append(gradients(images, labels))
         optimizer.step()
-        losses.append(loss.detach())
     return float(torch.stack(losses).cpu().double().mean())
 
 
@@ -375,16 +369,17 @@ def _shape(configuration: Configuration) -> tuple[object, ...]:
 
 def _time_steps(configuration: Configuration, splits: Splits, device: str, n_steps: int = 10) -> tuple[float, float]:
     """Seconds per update and per scored image."""
-    model, loss_fn = MLP(configuration.units).to(device), nn.CrossEntropyLoss()
+    model = MLP(configuration.units).to(device)
     optimizer = _make_optimizer(configuration)(model.parameters(), **_optimizer_settings(configuration))
     batches = training_batches(splits.train, batch_size=configuration.batch_size, seed=0)
-    train_steps(model, optimizer, loss_fn, batches, n_steps=3)
+    gradients = CrossEntropyGradients(model)
+    train_steps(gradients, optimizer, batches, n_steps=3)
     clock = time.perf_counter()
-    train_steps(model, optimizer, loss_fn, batches, n_steps=n_steps)
+    train_steps(gradients, optimizer, batches, n_steps=n_steps)
     per_update = (time.perf_counter() - clock) / n_steps
     few = Split(splits.validation.images[:EVALUATION_BATCH_SIZE], splits.validation.labels[:EVALUATION_BATCH_SIZE])
     clock = time.perf_counter()
-    evaluate(model, loss_fn, few)
+    evaluate(model, nn.CrossEntropyLoss(), few)
     return per_update, (time.perf_counter() - clock) / EVALUATION_BATCH_SIZE
 
 
