@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import ModuleType
 from typing import Any
+
+from tqdm import tqdm
 
 __all__ = ["Accuracy", "ReportTypes", "Reporter", "Trainer", "TrainerSettings"]
 
@@ -39,11 +41,10 @@ def _import_deferred(name: str) -> Iterator[None]:
         del sys.modules[name]
 
 
-os.environ.setdefault("TQDM_DISABLE", "1")  # tqdm reads it when it is imported
-
 with _import_deferred("mlflow"):
-    from mltrainer import ReportTypes, Trainer, TrainerSettings
+    from mltrainer import ReportTypes, Trainer, TrainerSettings, trainer
     from mltrainer.metrics import Accuracy
-    from mltrainer.trainer import Reporter, tqdm
+    from mltrainer.trainer import Reporter
 
 tqdm.set_lock(threading.RLock())  # its own lock is a semaphore of the system, which a killed worker leaves behind
+trainer.tqdm = partial(tqdm, disable=True)  # two bars per epoch would flood the terminal

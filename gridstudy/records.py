@@ -248,13 +248,16 @@ PROBLEM_COLUMNS = ("path", "state", "reason")
 
 
 def load_records(logdir: Path) -> Records:
-    """Read everything below `logdir` that this program wrote; what cannot be read becomes a row of `problems`."""
+    """Read everything below `logdir`, runs of others too; what cannot be read becomes a row of `problems`."""
     import pandas as pd
+
+    from gridstudy.foreign import load_foreign
 
     trials: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     problems: list[dict[str, str]] = []
-    for folder in _trial_folders(logdir):
+    folders = _trial_folders(logdir)
+    for folder in folders:
         path = folder / RESULT_FILE
         if not os.path.lexists(path):
             problems.append(_unfinished_row(folder))
@@ -267,11 +270,12 @@ def load_records(logdir: Path) -> Records:
         trials.append(_trial_row(result, run))
         curves.extend(_curve_rows(result, run))
     experiments, unreadable = _load_experiments(logdir)
+    foreign_trials, foreign_curves, foreign_problems = load_foreign(logdir, own_folders=folders)
     return Records(
-        trials=pd.DataFrame(trials, columns=list(TRIAL_COLUMNS)),
-        curves=pd.DataFrame(curves, columns=list(CURVE_COLUMNS)),
+        trials=pd.DataFrame(trials + foreign_trials, columns=list(TRIAL_COLUMNS)),
+        curves=pd.DataFrame(curves + foreign_curves, columns=list(CURVE_COLUMNS)),
         experiments=experiments,
-        problems=pd.DataFrame(problems + unreadable, columns=list(PROBLEM_COLUMNS)),
+        problems=pd.DataFrame(problems + unreadable + foreign_problems, columns=list(PROBLEM_COLUMNS)),
     )
 
 
@@ -345,6 +349,9 @@ def _load_experiments(logdir: Path) -> tuple[tuple[RecordedExperiment, ...], lis
 
 def compare_outcomes(first: Path, second: Path) -> list[str]:
     """The differences between the outcomes of two log directories, one line each; none when they are the same."""
+    for logdir in (first, second):
+        if not logdir.is_dir():
+            raise StudyError(f"a log directory must be a folder that exists; {logdir} is not")
     outcomes = [dict(_outcomes(logdir)) for logdir in (first, second)]
     lines = []
     for trial_id in sorted(set(outcomes[0]) | set(outcomes[1])):

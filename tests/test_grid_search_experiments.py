@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from grid_search_experiments import main
+from tests.conftest import wait_until
+
+TINY = ["--dataset", "garments-small", "--set", "train_steps=5", "--seeds", "2"]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys, small_data):
+    """Run the command line in an empty folder; returns exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        code = main([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_a_study_completes_and_the_same_command_then_has_nothing_to_do(run, tmp_path):
+    code, out, err = run("epochs", *TINY)
+    assert code == 0, err
+    assert "6 of 6 trials complete, 6 of them run now" in out
+    assert "next: python analyze_results.py" in out
+    assert len(list(tmp_path.glob("modellogs/*/seed*/result.toml"))) == 6
+    code, out, _ = run("epochs", *TINY)
+    assert code == 0
+    assert "6 of 6 trials complete, 0 of them run now" in out
+
+
+def test_the_number_of_workers_changes_no_outcome(run):
+    for workers in ("1", "2"):
+        code, _, err = run("epochs", *TINY, "--workers", workers, "--logdir", f"w{workers}")
+        assert code == 0, err
+    code, out, _ = run("--compare", "w1", "w2")
+    assert code == 0
+    assert "equal, bit for bit" in out
+    assert run("--compare", "w1", "elsewhere")[0] == 2
+
+
+def test_a_dry_run_shows_states_budgets_resolution_and_time_and_writes_nothing(run, tmp_path):
+    code, out, _ = run("epochs", *TINY, "--dry-run")
+    assert code == 0
+    assert "6 trials: 6 missing" in out
+    assert "parameters" in out
+    assert "2 seeds can resolve no difference" in out
+    assert "estimated time: about" in out
+    assert list(tmp_path.iterdir()) == []
+    assert "5 seeds find a difference of" in run("epochs", "--dataset", "garments-small", "--dry-run")[1]
+
+
+def test_the_list_shows_question_hypothesis_and_grid(run):
+    code, out, _ = run("--list")
+    assert code == 0
+    assert "learning_rate_per_optimizer  (25 configurations)" in out
+    assert "units1 16 32 64 128 256 512" in out
+
+
+def test_every_run_says_data_split_and_device(run):
+    _, out, _ = run("depth", *TINY)
+    assert "data    garments-small from drawn by" in out
+    assert "device  cpu (torch finds no GPU), " in out or "device  cuda" in out
+
+
+def test_the_courses_protocol_is_labelled(run, tmp_path):
+    code, out, _ = run("depth", *TINY, "--validation", "test")
+    assert code == 0
+    assert "COURSE PROTOCOL" in out
+    (path, *_) = tmp_path.glob("modellogs/*/seed*/result.toml")
+    assert tomllib.loads(path.read_text())["outcome"]["validation"] == "test"
+
+
+def test_an_experiment_of_ones_own_runs(run, tmp_path):
+    (tmp_path / "own.toml").write_text(
+        '[[experiment]]\nname = "mine"\nscientific = ["units1"]\n'
+        "grid = { units1 = [8, 16] }\nfixed = { epochs = 1, train_steps = 5 }\n"
+    )
+    code, out, _ = run("--study", "own.toml", "--dataset", "garments-small", "--seeds", "1")
+    assert code == 0
+    assert "2 of 2 trials complete" in out
+
+
+def test_divergence_is_an_outcome_not_a_failure(run):
+    arguments = ["depth", "--dataset", "garments-small", "--seeds", "1"]
+    code, out, _ = run(*arguments, "--set", "learning_rate=1e6", "--set", "optimizer=SGD", "--set", "train_steps=5")
+    assert code == 0
+    assert "diverged" in out
+
+
+BAD_COMMANDS = [
+    (["epoch"], "no experiment or group 'epoch'"),
+    (["--seeds", "0"], "--seeds takes a number of replicates"),
+    (["--seeds", "-3"], "--seeds"),
+    (["--seeds", "five"], "--seeds takes a number of replicates"),
+    (["--seeds", "9-3"], "--seeds takes"),
+    (["--seeds", "1000-1004"], "seeds 0 to 999"),
+    (["--seeds", "٣"], "--seeds takes"),
+    (["--workers", "0"], "--workers takes a whole number"),
+    (["--workers", "many"], "--workers takes a whole number"),
+    (["--set", "train_steps"], "--set takes NAME=VALUE"),
+    (["--set", "steps=3"], "'steps' is no hyperparameter"),
+    (["--set", "train_steps=1.5"], "train_steps must be a whole number"),
+    (["--set", "train_steps=-1"], "train_steps must be a whole number"),
+    (["--set", "learning_rate=nan"], "learning_rate must be a number"),
+    (["--set", "train_steps=3", "--set", "train_steps=4"], "--set gives train_steps twice"),
+    (["epochs", "--set", "epochs=3"], "epochs is set by the grid"),
+    (["--data-dir", "nowhere"], "nowhere"),
+    (["--data-dir", "."], "holds no Fashion-MNIST"),
+    (["--study", "none.toml"], "cannot read the study file"),
+    (["--device", "tpu"], "invalid choice"),
+    (["--dataset", "mnist"], "invalid choice"),
+    (["--sets", "a=1"], "unrecognized arguments"),
+    (["--compare", "a", "b"], "log directory"),
+    (["--logdir", "file"], "must be a folder"),
+    (["--dataset", "garments-small", "--set", "batch_size=50000", "epochs"], "a batch has at most all 5,000"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD_COMMANDS, ids=lambda value: str(value)[:40])
+def test_a_bad_command_gets_one_line_and_writes_nothing(run, tmp_path, arguments, message):
+    (tmp_path / "file").touch()
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert len([line for line in err.splitlines() if "error:" in line]) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def _start(tmp_path, *arguments):
+    command = [sys.executable, "grid_search_experiments.py", "--logdir", str(tmp_path), *arguments]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def test_a_study_killed_midway_and_started_again_ends_with_the_same_bits(run, tmp_path, request):
+    os.chdir(request.config.rootpath)
+    logdir = tmp_path / "killed"
+    arguments = ["batch_size", *TINY, "--workers", "2"]
+    study = _start(logdir, *arguments)
+    wait_until(lambda: len(list(logdir.glob("*/seed*/result.toml"))) >= 3)
+    os.killpg(study.pid, signal.SIGKILL)
+    study.communicate()
+    assert run(*arguments, "--logdir", logdir)[0] == 0
+    assert run(*arguments, "--logdir", tmp_path / "whole")[0] == 0
+    assert run("--compare", logdir, tmp_path / "whole")[0] == 0
+
+
+def test_ctrl_c_stops_soon_says_how_to_resume_and_leaves_no_process(tmp_path, request):
+    os.chdir(request.config.rootpath)
+    study = _start(tmp_path / "logs", "epochs", "--dataset", "garments-small", "--seeds", "20")
+    wait_until(lambda: len(list((tmp_path / "logs").glob("*/seed*/result.toml"))) >= 1)
+    os.killpg(study.pid, signal.SIGINT)
+    out, _ = study.communicate(timeout=30)
+    assert study.returncode == 130
+    assert "the same command goes on from here" in out
+    assert "Traceback" not in out
+    assert "leaked" not in out
+    wait_until(lambda: not _group_exists(study.pid), timeout_s=20)
+
+
+def _group_exists(pid):
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
