@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from gridstudy.data import PreparedData
     from gridstudy.launchers import Launcher
+    from gridstudy.records import Confirmation
     from gridstudy.runner import PlannedTrial
     from gridstudy.study import Experiment, TrialResult, TrialRun, Value
 
@@ -44,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("experiments", nargs="*", metavar="EXPERIMENT", help="experiments or groups (default: all)")
-    add("--seeds", default="5", metavar="N", help="replicates per configuration, or a range like 10-19 (default: 5)")
+    add("--seeds", metavar="N", help="replicates per configuration, or a range like 10-19 (default: 5)")
     add("--data-dir", type=Path, metavar="DIR", help="folder with Fashion-MNIST (IDX files or fashionmnist.pt)")
     add("--dataset", choices=["auto", "fashion-mnist", "garments", "garments-small"], default="auto",
         help="auto: real data where it can be had, else the built-in garments (default: auto)")  # fmt: skip
@@ -88,6 +89,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from gridstudy import console
     from gridstudy.experiments import read_study_file, select_experiments
     from gridstudy.records import compare_outcomes
+    from gridstudy.study import StudyError
 
     if arguments.compare:
         return console.print_comparison(compare_outcomes(*arguments.compare))
@@ -98,7 +100,9 @@ def _run(arguments: argparse.Namespace) -> int:
             experiments if arguments.experiments or own else select_experiments(["all", "follow-up"])
         )
         return COMPLETE
-    seeds = parse_seeds(arguments.seeds)
+    if arguments.confirm and arguments.seeds:
+        raise StudyError("--confirm takes as many fresh seeds as the selection had; leave --seeds out")
+    seeds = parse_seeds(arguments.seeds or "5")
     n_workers = parse_workers(arguments.workers)
     return _run_trials(arguments, experiments, seeds, n_workers)
 
@@ -113,7 +117,7 @@ def _run_trials(
         launcher.warm_up()
 
     from gridstudy import console
-    from gridstudy.runner import check_logdir, lock_logdir, plan_trials, recorded_dataset
+    from gridstudy.runner import check_logdir, lock_logdir, plan_trials, record_plans, recorded_dataset
     from gridstudy.training import run_trial
 
     check_logdir(arguments.logdir)
@@ -123,20 +127,24 @@ def _run_trials(
     if device != "cpu" and n_workers is None:
         launcher.n_workers = 4
     console.print_setting(prepared, device=device, reason=reason, n_workers=launcher.n_workers)
-    plan = partial(plan_trials, data=prepared.identity, logdir=arguments.logdir)
+    confirmations: list[Confirmation] = []
+    plan: Callable[..., list[PlannedTrial]] = partial(plan_trials, experiments, seeds)
+    if arguments.confirm:
+        from gridstudy.confirmations import choose_confirmations, plan_confirmations, restrict
+
+        confirmations = choose_confirmations(experiments, logdir=arguments.logdir, data=prepared.identity)
+        experiments = restrict(experiments, confirmations)
+        plan = partial(plan_confirmations, experiments, confirmations)
+    plan = partial(plan, data=prepared.identity, logdir=arguments.logdir)
     if arguments.dry_run:
         _show_plan(
-            plan(experiments, seeds),
-            experiments,
-            prepared=prepared,
-            logdir=arguments.logdir,
-            n_workers=launcher.n_workers,
-            device=device,
+            plan(), experiments, prepared=prepared, logdir=arguments.logdir, n_workers=launcher.n_workers, device=device
         )
         return COMPLETE
     with lock_logdir(arguments.logdir):
+        record_plans(arguments.logdir, experiments, confirmations)
         train = partial(run_trial, prepared=prepared, logdir=arguments.logdir, device=device)
-        return _train(plan(experiments, seeds), experiments, train=train, logdir=arguments.logdir, launcher=launcher)
+        return _train(plan(), experiments, train=train, logdir=arguments.logdir, launcher=launcher)
 
 
 def _train(
@@ -155,7 +163,6 @@ def _train(
     write_hparams_header(logdir)
     summary = run_study(
         planned,
-        experiments=experiments,
         logdir=logdir,
         train=train,
         launcher=launcher,

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from gridstudy.runner import CONFIRMATION_SEED, relative_cost
+from gridstudy.runner import relative_cost
 from gridstudy.study import TrialConfig, TrialResult, TrialRun
 
 PLAIN_INTERVAL_S = 5.0
@@ -80,8 +80,7 @@ class StudyTracker:
 
     def _count(self, result: TrialResult) -> None:
         self.n_done += 1
-        if result.trial.seed < CONFIRMATION_SEED:
-            self._objectives[result.trial.configuration.name].append(result.objective)
+        self._objectives[result.trial.configuration.name].append(result.objective)
 
 
 class PlainProgress(StudyTracker):

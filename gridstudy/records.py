@@ -44,6 +44,7 @@ ERROR_FILE = "error.txt"
 LOG_FILE = "trial.log"
 TRIAL_FILE = "trial.toml"
 EXPERIMENTS_FOLDER = "experiments"
+CONFIRMATIONS_FOLDER = "confirmations"
 GROUP_COLUMNS = ("dataset", "dataset_fingerprint", "split_fingerprint", "validation", "training_version")
 """Records that differ in any of these are never analysed together."""
 
@@ -214,6 +215,36 @@ def _read_experiment(path: Path) -> RecordedExperiment:
         table["configurations"] = tuple(Configuration(**row) for row in table["configurations"])
         table["contrasts"] = tuple(Contrast(**row) for row in table["contrasts"])
         return RecordedExperiment(Experiment(**table), tuple(content["superseded"]))
+    except (KeyError, TypeError) as error:
+        raise RecordError(f"has missing or unknown keys ({error})") from None
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What was chosen to be run again, before looking: configurations by name, and the seeds on both sides."""
+
+    experiment: str
+    configurations: tuple[str, ...]
+    selection_seeds: tuple[int, ...]
+    fresh_seeds: tuple[int, ...]
+
+
+def write_confirmation(logdir: Path, confirmation: Confirmation) -> None:
+    """Freeze a selection."""
+    path = logdir / CONFIRMATIONS_FOLDER / f"{confirmation.experiment}.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_toml(path, {"format": FORMAT, "confirmation": asdict(confirmation)})
+
+
+def read_confirmation(logdir: Path, experiment: str) -> Confirmation | None:
+    """The frozen selection of an experiment, if there is one; raises RecordError when it is damaged."""
+    path = logdir / CONFIRMATIONS_FOLDER / f"{experiment}.toml"
+    if not path.exists():
+        return None
+    try:
+        table = dict(_read_toml(path)["confirmation"])
+        columns = ("configurations", "selection_seeds", "fresh_seeds")
+        return Confirmation(table.pop("experiment"), *(tuple(table.pop(column)) for column in columns))
     except (KeyError, TypeError) as error:
         raise RecordError(f"has missing or unknown keys ({error})") from None
 

@@ -19,12 +19,14 @@ from gridstudy.records import (
     ERROR_FILE,
     LOG_FILE,
     RESULT_FILE,
+    Confirmation,
     RecordError,
     find_results,
     read_result,
     trial_folder,
     trial_state,
     write_atomic,
+    write_confirmation,
     write_experiment,
 )
 from gridstudy.study import Configuration, Experiment, StudyError, TrialConfig, TrialResult, TrialRun, TrialState
@@ -132,10 +134,20 @@ def lock_logdir(logdir: Path) -> Iterator[None]:
         lock.release()
 
 
+def record_plans(logdir: Path, experiments: Iterable[Experiment], confirmations: Sequence[Confirmation]) -> None:
+    """Write down, before the first trial, what is asked and expected, or which selections are to be confirmed."""
+    if confirmations:
+        for confirmation in confirmations:
+            write_confirmation(logdir, confirmation)
+        return
+    for experiment in experiments:
+        complete = sum(len(list(logdir.glob(f"{c.name}/seed*/{RESULT_FILE}"))) for c in experiment.configurations)
+        write_experiment(logdir, experiment, n_complete=complete)
+
+
 def run_study(
     planned: Sequence[PlannedTrial],
     *,
-    experiments: Iterable[Experiment],
     logdir: Path,
     train: Callable[..., tuple[TrialResult, TrialRun]],
     launcher: Launcher,
@@ -146,9 +158,6 @@ def run_study(
     `train(trial, attempt=...)` trains and records one trial. The caller holds the lock of `logdir`.
     """
     summary = Summary(results=[_read_complete(logdir, p) for p in planned if p.state is TrialState.COMPLETE])
-    for experiment in experiments:
-        done = {result.trial.configuration for result in summary.results}
-        write_experiment(logdir, experiment, n_complete=len(done & set(experiment.configurations)))
     todo = [p.trial for p in planned if p.state is not TrialState.COMPLETE]
     clock = time.perf_counter()
     progress.start(
@@ -206,7 +215,7 @@ def best_configurations(experiment: Experiment, results: Iterable[TrialResult]) 
     """
     by_configuration: dict[Configuration, list[TrialResult]] = {}
     for result in results:
-        if result.trial.configuration in experiment.configurations and result.trial.seed < CONFIRMATION_SEED:
+        if result.trial.configuration in experiment.configurations:
             by_configuration.setdefault(result.trial.configuration, []).append(result)
     rows = [_summarise(c, rs) for c, rs in by_configuration.items()]
     return sorted(rows, key=lambda row: (row["n_diverged"] > 0, -row["mean"]))

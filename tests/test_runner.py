@@ -17,7 +17,6 @@ def _run(logdir, experiment, trainer, seeds=range(2), launcher=None):
     planned = plan_trials([experiment], seeds, data=DATA, logdir=logdir)
     return run_study(
         planned,
-        experiments=[experiment],
         logdir=logdir,
         train=trainer,
         launcher=launcher or InProcessLauncher(),
