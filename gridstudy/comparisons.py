@@ -309,10 +309,13 @@ def _all_pairs(objectives: pd.DataFrame, names: Sequence[str]) -> Differences:
 
 
 def recommend(objectives: pd.DataFrame, *, costs: Mapping[str, float], margin: float) -> str | None:
-    """The cheapest configuration whose deficit to the best is within the margin by its 95 % bound, if there is one."""
+    """The cheapest configuration whose deficit to the best is within the margin by its 95 % bound, if there is one.
+
+    Of several whose cost is unknown (NaN) the one of the higher mean.
+    """
     within = [name for name, bound in deficit_bounds(objectives).items() if bound <= margin]
     means = objectives.mean()
-    return min(within, key=lambda name: (costs[name], -means[name]), default=None)
+    return min(within, key=lambda name: (np.nan_to_num(costs[name], nan=np.inf), -means[name]), default=None)
 
 
 def seeds_to_recommend(objectives: pd.DataFrame, *, margin: float, assumed_sd: float) -> float:

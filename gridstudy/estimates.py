@@ -30,7 +30,7 @@ from gridstudy.experiments import TABLES
 from gridstudy.flags import INFEASIBLE, SEARCH_EDGE, curve_flags, is_infeasible, search_edges
 from gridstudy.noise import NoiseFloor, Spread, logdir_spread, noise_floor
 from gridstudy.records import GROUP_COLUMNS, RecordedExperiment, Records
-from gridstudy.study import HYPERPARAMETERS, Experiment, format_values
+from gridstudy.study import HYPERPARAMETERS, UNKNOWN, Experiment, format_values
 from gridstudy.verdicts import ContrastEstimate, Evidence, Verdict, confounded_budgets, judge
 
 MARGIN = 0.005
@@ -371,8 +371,8 @@ def n_train_images(dataset: str, validation: str) -> int:
 
 def _n_validation(trials: pd.DataFrame) -> float:
     """Images that an accuracy is measured on, NaN where that is unknown."""
-    dataset = trials["dataset"].iloc[0] if len(trials) else None
-    return np.nan if not isinstance(dataset, str) else 1_000 if dataset.endswith("-small") else 10_000
+    dataset = str(trials["dataset"].iloc[0]) if len(trials) else UNKNOWN
+    return np.nan if dataset == UNKNOWN else 1_000 if dataset.endswith("-small") else 10_000
 
 
 # --- tables --------------------------------------------------------------------------------------------------------

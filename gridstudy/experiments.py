@@ -18,22 +18,16 @@ STUDY: tuple[Mapping[str, Any], ...] = (
     {
         "name": "epochs",
         "question": "What do more epochs bring, and what do they cost?",
-        "hypothesis": "Accuracy still rises with every extension from 3 over 5 to 10 epochs of 100 updates.",
-        "contrasts": [
-            {"better": {"epochs": 5}, "worse": {"epochs": 3}},
-            {"better": {"epochs": 10}, "worse": {"epochs": 5}},
-        ],
+        "hypothesis": "Ten epochs of 100 updates beat three.",
+        "contrasts": [{"better": {"epochs": 10}, "worse": {"epochs": 3}}],
         "scientific": ["epochs"],
         "grid": {"epochs": [3, 5, 10]},
     },
     {
         "name": "units",
         "question": "How wide should the two hidden layers be?",
-        "hypothesis": "Widening both layers from 16 over 64 to 256 units raises accuracy at each step.",
-        "contrasts": [
-            {"better": {"units1": 64, "units2": 64}, "worse": {"units1": 16, "units2": 16}},
-            {"better": {"units1": 256, "units2": 256}, "worse": {"units1": 64, "units2": 64}},
-        ],
+        "hypothesis": "Two layers of 256 units beat two layers of 16.",
+        "contrasts": [{"better": {"units1": 256, "units2": 256}, "worse": {"units1": 16, "units2": 16}}],
         "scientific": ["units1", "units2"],
         "grid": {"units1": FACTORS_OF_2_UNITS, "units2": FACTORS_OF_2_UNITS},
     },

@@ -29,6 +29,7 @@ from gridstudy.study import (
     GUESSING_ACCURACY,
     HYPERPARAMETERS,
     OPTIMIZERS,
+    UNKNOWN,
     StudyError,
     format_value,
     is_diverged,
@@ -36,7 +37,6 @@ from gridstudy.study import (
 
 Row = dict[str, Any]
 
-UNKNOWN = "unknown"
 EVENT_FILE = "events.out.tfevents."
 RESULTS_SUFFIX = "_results.toml"
 TAGS = ("Loss/train", "Loss/test", "metric/Accuracy")

@@ -15,6 +15,8 @@ from typing import Any
 OPTIMIZERS = ("SGD", "Adam", "AdamW", "RMSprop")
 N_CLASSES = 10
 GUESSING_ACCURACY = 1 / N_CLASSES
+UNKNOWN = "unknown"
+"""Stands for the dataset, split and protocol of trials that another program logged."""
 TRAINING_VERSION = 1
 """Raised by hand when a change of the code changes the outcome of a trial."""
 
