@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gridstudy.figures import SavedFigure
+    from gridstudy.findings import Findings
     from gridstudy.records import Records
-    from gridstudy.report import Findings
 
 COMPLETE, BAD_USAGE, INTERRUPTED = 0, 2, 130
 MOST_PROBLEMS = 50
@@ -141,9 +141,9 @@ def command_line(argv: Sequence[str]) -> str:
 def estimate(records: Records, *, margin: float, command: str) -> Findings:
     """All that the records say, without figures."""
     from gridstudy.estimates import analyse
+    from gridstudy.findings import Findings
     from gridstudy.interactions import cell_table, factorials, interaction_table
     from gridstudy.questions import answer_questions
-    from gridstudy.report import Findings
 
     estimates = analyse(records, margin=margin)
     plans = [e.experiment for e in estimates.experiments if e.experiment.configurations]
@@ -170,7 +170,8 @@ def write_results(findings: Findings, output: Path, *, format: str) -> list[str]
     """Write tables, figures and report; return what the user must know about it."""
     from dataclasses import replace
 
-    from gridstudy.report import study_facts, write_report
+    from gridstudy.findings import study_facts
+    from gridstudy.report import write_report
     from gridstudy.study import StudyError
     from gridstudy.tables import study_tables, write_tables
 
@@ -201,7 +202,8 @@ def draw_figures(findings: Findings, folder: Path, *, format: str) -> dict[str, 
 
 def first_screen(findings: Findings) -> list[str]:
     """The one-page summary in about ten lines."""
-    from gridstudy.report import study_facts, summary_lines
+    from gridstudy.findings import study_facts
+    from gridstudy.summary import summary_lines
 
     facts = study_facts(findings)
     return summary_lines(findings, dict(zip(facts["quantity"], facts["value"], strict=True)))

@@ -13,8 +13,9 @@ TORCH = {"network", "gradients", "data", "training", "lean_mltrainer", "remote_t
 """The modules that may import torch or mltrainer while they are imported."""
 
 RUNNING = {"training", "gradients", "network", "data", "garments", "launchers", "runner", "progress", "console"}
-ANALYSING = {"comparisons", "noise", "flags", "verdicts", "estimates", "interactions", "questions", "figures", "report",
-             "tables"}  # fmt: skip
+ANALYSING = {"comparisons", "noise", "flags", "verdicts", "estimates", "interactions", "questions", "figures", "tables",
+             "findings", "phrases", "result_sentences", "question_sentences", "summary", "blocks", "page",
+             "report"}  # fmt: skip
 
 
 def _modules() -> dict[str, Path]:
