@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 DATA := $(or $(FASHION_MNIST_DIR),$(wildcard ../shared/fashion-mnist))
 export FASHION_MNIST_DIR := $(DATA)
 
-.PHONY: study test test-all check clean
+.PHONY: study test test-all check benchmark simulate chaos reference clean
 .DEFAULT_GOAL := study
 
 $(VENV)/ready: requirements.txt requirements-dev.txt
@@ -29,6 +29,19 @@ check: $(VENV)/ready  ## style, types and tests
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(RUN) -m pytest -m "not slow"
+
+benchmark: $(VENV)/ready  ## most of an hour on a quiet machine; against Optuna and Ray too where they are installed
+	$(RUN) -m benchmarks.compare --headline
+
+simulate: $(VENV)/ready  ## show by simulation that the statistics keep their guarantees, about ten minutes
+	$(RUN) -m simulations.simulate --output docs/simulations.md
+
+chaos: $(VENV)/ready  ## kill studies a hundred times and count what is lost, doubled or different
+	$(RUN) -m benchmarks.chaos
+
+reference: $(VENV)/ready  ## make the reference study again
+	$(RUN) grid_search_experiments.py all follow-up --seeds 10-19 --logdir modellogs_reference
+	$(RUN) analyze_results.py --logdir modellogs_reference --output reference
 
 clean:
 	rm -rf $(VENV)

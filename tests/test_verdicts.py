@@ -9,16 +9,20 @@ from scipy import stats
 
 from gridstudy.experiments import select_experiments
 from gridstudy.noise import FROM_EXPERIMENT, FROM_LOGDIR, Spread, noise_floor
+from gridstudy.study import Contrast
 from gridstudy.verdicts import Evidence, adjust, arm_p_values, confounded_budgets, judge, judge_contrast, verdict_word
 
 MARGIN = 0.005
 WIGGLE = np.array([0.0, 0.001, -0.001, 0.002, -0.002])
 OTHER = np.array([0.001, -0.002, 0.0, 0.001, 0.0])
+ORDERING = (Contrast({"epochs": 5}, {"epochs": 3}), Contrast({"epochs": 10}, {"epochs": 5}))
 
 
 def evidence(name, diverged=None, changed=False, **columns):
     """Evidence on an experiment of the study; columns by position in its grid."""
     (experiment,) = select_experiments([name])
+    if name == "epochs":
+        experiment = replace(experiment, contrasts=ORDERING)
     names = [c.name for c in experiment.configurations]
     objectives = pd.DataFrame(dict(zip(names, columns.values(), strict=True))).rename_axis("seed").astype(float)
     noise = noise_floor(objectives, logdir=Spread(0.013, 0.01, FROM_LOGDIR))
