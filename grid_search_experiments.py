@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import sys
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
     from gridstudy.data import PreparedData
     from gridstudy.launchers import Launcher
     from gridstudy.records import Confirmation
-    from gridstudy.runner import PlannedTrial
-    from gridstudy.study import Experiment, TrialResult, TrialRun, Value
+    from gridstudy.runner import PlannedTrial, Progress
+    from gridstudy.study import Experiment, Value
 
 COMPLETE, SOME_FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -38,36 +40,73 @@ exit code: 0 all trials complete, 1 some trial failed, 2 bad usage or data, 130 
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line, where argparse would put the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_USAGE, f"error: {_one_line(message)}; --help shows what works\n")
+
+
+def _one_line(message: str) -> str:
+    """A message fit for one line of a terminal, whatever the names in it hold."""
+    return "".join(c if c.isprintable() else " " for c in message)
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("a path must not be empty")
+    return Path(text)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The command line, without any import that takes time."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     add = parser.add_argument
     add("experiments", nargs="*", metavar="EXPERIMENT", help="experiments or groups (default: all)")
     add("--seeds", metavar="N", help="replicates per configuration, or a range like 10-19 (default: 5)")
-    add("--data-dir", type=Path, metavar="DIR", help="folder with Fashion-MNIST (IDX files or fashionmnist.pt)")
+    add("--data-dir", type=_path, metavar="DIR", help="folder with Fashion-MNIST (IDX files or fashionmnist.pt)")
     add("--dataset", choices=["auto", "fashion-mnist", "garments", "garments-small"], default="auto",
         help="auto: real data where it can be had, else the built-in garments (default: auto)")  # fmt: skip
     add("--validation", choices=["holdout", "test"], default="holdout",
         help="what chooses: 10,000 images held out of training, or, as in the course, the test images "
         "(default: holdout)")  # fmt: skip
-    add("--logdir", type=Path, default=Path("modellogs"), metavar="DIR", help="where logs go (default: modellogs)")
+    add("--logdir", type=_path, default=Path("modellogs"), metavar="DIR", help="where logs go (default: modellogs)")
     add("--workers", metavar="N", help="trials at a time (default: the CPU cores; 4 on a GPU)")
+    add("--launcher", choices=["local", "ray"], default="local",
+        help="processes of this machine, or tasks of Ray, which may have many machines (default: local)")  # fmt: skip
+    add("--ray-address", metavar="ADDRESS",
+        help="a Ray cluster, like auto, HOST:6379 or ray://HOST:10001 (default: a Ray of its own, here)")  # fmt: skip
+    add("--gpus-per-trial", metavar="F", help="the part of a GPU that each trial gets on Ray, up to 1 (default: none)")
+    add("--mlflow", nargs="?", const="", metavar="URI",
+        help="a run in MLflow per trial too (URI by default: a SQLite database, LOGDIR/mlflow.db)")  # fmt: skip
     add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto", help="where to train (default: auto)")
     add("--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
         help="override a fixed hyperparameter; the experiment then has a name of its own; repeatable")  # fmt: skip
-    add("--study", type=Path, metavar="FILE.toml", help="run experiments of your own; see examples/own_study.toml")
+    add("--study", type=_path, metavar="FILE.toml", help="run experiments of your own; see examples/own_study.toml")
     add("--confirm", action="store_true",
         help="rerun the configurations that may be the best on as many fresh seeds, 1000 and up")  # fmt: skip
     add("--dry-run", action="store_true", help="show every trial, the budgets and the time it would take; run nothing")
     add("--list", action="store_true", help="show the experiments with question, hypothesis and grid")
-    add("--compare", nargs=2, type=Path, metavar=("A", "B"), help="compare the outcomes of two log directories")
+    add("--compare", nargs=2, type=_path, metavar=("A", "B"), help="compare the outcomes of two log directories")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
+    try:
+        return _answer(argv)
+    except KeyboardInterrupt:
+        print("interrupted; nothing complete is lost: the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _answer(argv: Sequence[str] | None) -> int:
+    """Do what the command line says, and tell what stands against it in one line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that lacks a letter must not end a study
+            stream.reconfigure(errors="replace")
     parser = build_parser()
     try:
         arguments = parser.parse_args(argv)
@@ -76,13 +115,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     from gridstudy.study import StudyError
 
     try:
-        return _run(arguments)
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
     except StudyError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_USAGE
-    except KeyboardInterrupt:
-        print("interrupted; nothing complete is lost: the same command goes on from here", file=sys.stderr)
-        return INTERRUPTED
+        return _refuse(str(error))
+    except BrokenPipeError:  # whoever read the output has had enough of it, as head has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SOME_FAILED
+    except OSError as error:  # no permission, no room, no more processes
+        return _refuse(f"the system refused: {error}; mend that, and the same command goes on from here")
+
+
+def _refuse(message: str) -> int:
+    print(f"error: {_one_line(message)}", file=sys.stderr)
+    return BAD_USAGE
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -100,9 +147,9 @@ def _run(arguments: argparse.Namespace) -> int:
             experiments if arguments.experiments or own else select_experiments(["all", "follow-up"])
         )
         return COMPLETE
-    if arguments.confirm and arguments.seeds:
+    if arguments.confirm and arguments.seeds is not None:
         raise StudyError("--confirm takes as many fresh seeds as the selection had; leave --seeds out")
-    seeds = parse_seeds(arguments.seeds or "5")
+    seeds = parse_seeds("5" if arguments.seeds is None else arguments.seeds)
     n_workers = parse_workers(arguments.workers)
     return _run_trials(arguments, experiments, seeds, n_workers)
 
@@ -112,8 +159,11 @@ def _run_trials(
 ) -> int:
     from gridstudy.launchers import LocalLauncher
 
+    gpus_per_trial = _check_ray(arguments)
+    _check_mlflow(arguments.mlflow)
+    on_ray = arguments.launcher == "ray"
     launcher = LocalLauncher(n_workers or count_cores(), preload=["gridstudy.training"], setup=_quiet_worker)
-    if not arguments.dry_run:
+    if not (arguments.dry_run or on_ray):
         launcher.warm_up()
 
     from gridstudy import console
@@ -123,10 +173,13 @@ def _run_trials(
     check_logdir(arguments.logdir)
     prepared = _prepare_data(arguments, recorded=recorded_dataset(arguments.logdir))
     _check_batch_sizes(experiments, prepared)
-    device, reason = _choose_device(arguments.device)
-    if device != "cpu" and n_workers is None:
+    device, reason = _choose_device("auto" if on_ray else arguments.device)
+    if on_ray and not arguments.dry_run:
+        device, reason = "cuda" if gpus_per_trial else "cpu", f"Ray at {arguments.ray_address or 'this machine'}"
+    elif device != "cpu" and n_workers is None:
         launcher.n_workers = 4
-    console.print_setting(prepared, device=device, reason=reason, n_workers=launcher.n_workers)
+    anywhere = bool(arguments.ray_address) and n_workers is None
+    console.print_setting(prepared, device=device, reason=reason, n_workers=None if anywhere else launcher.n_workers)
     confirmations: list[Confirmation] = []
     plan: Callable[..., list[PlannedTrial]] = partial(plan_trials, experiments, seeds)
     if arguments.confirm:
@@ -143,17 +196,80 @@ def _run_trials(
         return COMPLETE
     with lock_logdir(arguments.logdir):
         record_plans(arguments.logdir, experiments, confirmations)
+        progress: Progress = console.choose_progress()
+        if arguments.mlflow is not None:
+            progress = _with_mlflow(progress, arguments, experiments)
+        if on_ray:
+            train, ray_launcher = _on_ray(
+                arguments, prepared, n_workers=n_workers, device=device, gpus_per_trial=gpus_per_trial
+            )
+            return _train(
+                plan(), experiments, train=train, logdir=arguments.logdir, launcher=ray_launcher, progress=progress
+            )
         train = partial(run_trial, prepared=prepared, logdir=arguments.logdir, device=device)
-        return _train(plan(), experiments, train=train, logdir=arguments.logdir, launcher=launcher)
+        return _train(plan(), experiments, train=train, logdir=arguments.logdir, launcher=launcher, progress=progress)
+
+
+def _check_ray(arguments: argparse.Namespace) -> float:
+    """The part of a GPU that a trial gets on Ray; StudyError on options that do not go together, or without ray."""
+    from gridstudy.study import StudyError
+
+    text = arguments.gpus_per_trial
+    if arguments.launcher != "ray":
+        if arguments.ray_address is not None or text is not None:
+            raise StudyError("--ray-address and --gpus-per-trial are for --launcher ray, which was not given")
+        return 0.0
+    if text is not None and not (re.fullmatch(r"[0-9]*\.?[0-9]+", text, flags=re.ASCII) and 0 < float(text) <= 1):
+        raise StudyError(f"--gpus-per-trial takes a part of a GPU like 0.25, or 1; got {text!r}")
+    if arguments.device not in ("auto", "cuda" if text else "cpu"):
+        raise StudyError(
+            f"on Ray a trial is trained on the CPU, or with --gpus-per-trial on CUDA; got --device {arguments.device}"
+        )
+    from gridstudy.ray_launcher import import_ray
+
+    import_ray(local=arguments.ray_address is None)
+    return float(text or 0)
+
+
+def _on_ray(
+    arguments: argparse.Namespace, prepared: PreparedData, *, n_workers: int | None, device: str, gpus_per_trial: float
+) -> tuple[Callable[..., Any], Launcher]:
+    """How to train a trial on Ray, and the launcher that has it done and puts what comes back into the records."""
+    from gridstudy.ray_launcher import RayLauncher
+    from gridstudy.remote_trials import place_trial, split_arrays, train_remotely
+
+    launcher = RayLauncher(
+        n_workers if arguments.ray_address else n_workers or count_cores(),
+        address=arguments.ray_address,
+        gpus_per_job=gpus_per_trial,
+        shared={"splits": split_arrays(prepared)},
+        receive=partial(place_trial, logdir=arguments.logdir),
+    )
+    return partial(train_remotely, device=device), launcher
+
+
+def _check_mlflow(uri: str | None) -> None:
+    if uri is not None:
+        from gridstudy.mlflow_log import check_uri
+
+        check_uri(uri)
+
+
+def _with_mlflow(progress: Progress, arguments: argparse.Namespace, experiments: Sequence[Experiment]) -> Progress:
+    from gridstudy.console import warn
+    from gridstudy.mlflow_log import MLflowProgress
+
+    return MLflowProgress(progress, uri=arguments.mlflow, logdir=arguments.logdir, experiments=experiments, warn=warn)
 
 
 def _train(
     planned: Sequence[PlannedTrial],
     experiments: Sequence[Experiment],
     *,
-    train: Callable[..., tuple[TrialResult, TrialRun]],
+    train: Callable[..., Any],
     logdir: Path,
     launcher: Launcher,
+    progress: Progress,
 ) -> int:
     from gridstudy import console
     from gridstudy.runner import run_study
@@ -166,7 +282,7 @@ def _train(
         logdir=logdir,
         train=train,
         launcher=launcher,
-        progress=console.choose_progress(),
+        progress=progress,
     )
     console.print_summary(summary, experiments, logdir)
     return SOME_FAILED if summary.failures else COMPLETE
@@ -298,4 +414,6 @@ def count_cores() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C finds nothing left to interrupt
+    sys.exit(exit_code)

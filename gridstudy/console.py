@@ -81,8 +81,8 @@ def _values(experiment: Experiment, name: str) -> str:
     return " ".join(format_value(value) for value in values)
 
 
-def print_setting(prepared: Any, *, device: str, reason: str, n_workers: int) -> None:
-    """Data, protocol and device of this run; `prepared` is a PreparedData."""
+def print_setting(prepared: Any, *, device: str, reason: str, n_workers: int | None) -> None:
+    """Data, protocol and device of this run; `prepared` is a PreparedData, `n_workers` None: all that a cluster has."""
     out = _out()
     out.print(f"data    {prepared.dataset} from {prepared.origin}", soft_wrap=True)
     if prepared.validation == "test":
@@ -94,7 +94,8 @@ def print_setting(prepared: Any, *, device: str, reason: str, n_workers: int) ->
             f"{prepared.n_train:,} images train, {prepared.n_validation:,} held out choose, {prepared.n_test:,} test"
         )
     out.print(f"split   {split}", soft_wrap=True)
-    out.print(f"device  {device} ({reason}), {n_workers} trial{'s' * (n_workers > 1)} at a time", soft_wrap=True)
+    many = "trials on all of it" if n_workers is None else f"{n_workers} trial{'s' * (n_workers > 1)} at a time"
+    out.print(f"device  {device} ({reason}), {many}", soft_wrap=True)
 
 
 def print_unusable(planned: Iterable[PlannedTrial]) -> None:

@@ -196,17 +196,17 @@ def read_study_file(path: Path) -> list[Mapping[str, Any]]:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StudyError(f"cannot read the study file {path}: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, a number of 5,000 digits, 1,000 brackets
         raise StudyError(f"the study file {path} is not valid TOML: {error}") from None
     tables: list[Mapping[str, Any]] = content.pop("experiment", None)
     if content or not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
         raise StudyError(f"the study file {path} must hold [[experiment]] tables and nothing else")
     for table in tables:
         experiment = parse_experiment(table)
-        if experiment.name in TABLES or experiment.name in GROUPS:
+        if experiment.name.lower() in {*TABLES, *GROUPS}:  # on many disks "Epochs" and "epochs" are one file
             raise StudyError(
                 f"the study file {path} names an experiment {experiment.name!r}, which is built in; rename it"
             )
-    if len({table["name"] for table in tables}) < len(tables):
+    if len({table["name"].lower() for table in tables}) < len(tables):
         raise StudyError(f"the study file {path} gives two experiments one name")
     return tables

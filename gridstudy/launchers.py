@@ -10,11 +10,13 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -100,7 +102,8 @@ class LocalLauncher:
         if self._context.get_start_method() == "forkserver":
             from multiprocessing import forkserver
 
-            forkserver.ensure_running()
+            with _interruptions_held():
+                forkserver.ensure_running()
 
     def run(self, function: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Event]:
         """As the protocol says; after GRACE_S, or a second interruption, running jobs are killed."""
@@ -123,9 +126,24 @@ class LocalLauncher:
     def _start(self, function: Callable[[Any], Any]) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs, function, self._setup), daemon=True)  # type: ignore[attr-defined]
-        process.start()
+        with _interruptions_held():
+            process.start()
         theirs.close()
         return _Worker(process, ours)
+
+
+@contextmanager
+def _interruptions_held() -> Iterator[None]:
+    """Let Ctrl-C wait, and let processes that are started inside never see it, not even while they import."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # when it starts, it lets interruptions through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass
@@ -161,18 +179,20 @@ def _ready(workers: list[_Worker]) -> list[int]:
 
 def _describe_exit(exitcode: int | None) -> str:
     if exitcode is not None and exitcode < 0:
-        return f"the worker process was killed by {signal.Signals(-exitcode).name}"
+        name = signal.Signals(-exitcode).name if -exitcode in set(signal.Signals) else f"signal {-exitcode}"
+        return f"the worker process was killed by {name}"
     return f"the worker process ended with exit code {exitcode}"
 
 
 def _stop(workers: list[_Worker]) -> None:
     """End all workers: idle ones at once, busy ones after a moment of grace."""
+    deadline_s = time.monotonic() + GRACE_S
     try:
         for worker in workers:
             if worker.job is None:
                 worker.connection.close()
         for worker in workers:
-            if worker.job is not None and worker.connection.poll(GRACE_S):
+            if worker.job is not None and worker.connection.poll(max(0.0, deadline_s - time.monotonic())):
                 worker.connection.close()
     finally:
         for worker in workers:

@@ -53,6 +53,10 @@ class RecordError(Exception):
     """A file that cannot be read as a record; one line with the reason, the path left to the caller."""
 
 
+class FormatError(RecordError):
+    """A whole record of another version of this program: nothing that may be run again in its place."""
+
+
 # --- files ---------------------------------------------------------------------------------------------------------
 
 
@@ -97,9 +101,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise RecordError("is empty or cut short (its last line, the checksum, is missing)")
     if digest.decode("ascii", "replace").strip() != hashlib.sha256(body).hexdigest():
         raise RecordError("is damaged or was edited (its checksum does not match)")
-    content = tomllib.loads(body.decode())
+    try:
+        content = tomllib.loads(body.decode())
+    except ValueError as error:
+        raise RecordError(f"is not TOML ({error})") from None
     if content.get("format") != FORMAT:
-        raise RecordError(f"has format {content.get('format')!r}, and this program reads format {FORMAT}")
+        raise FormatError(f"has format {content.get('format')!r}, and this program reads format {FORMAT}")
     return content
 
 
@@ -112,14 +119,21 @@ def trial_folder(logdir: Path, trial: TrialConfig) -> Path:
 
 
 def trial_state(logdir: Path, trial: TrialConfig) -> tuple[TrialState, str]:
-    """The trial's state on disk, with the reason where a result is there that cannot be used."""
+    """The trial's state on disk, with the reason where a result is there that cannot be used.
+
+    Raises StudyError where the result is whole and of another format.
+    """
     folder = trial_folder(logdir, trial)
     result = folder / RESULT_FILE
     if os.path.lexists(result):
         try:
-            read_result(result)
+            found = read_result(result)[0].trial
+        except FormatError as error:
+            raise StudyError(f"{result} {error}; give another --logdir") from None
         except RecordError as error:
             return TrialState.INTERRUPTED, f"{result} {error}"
+        if found != trial:
+            return TrialState.INTERRUPTED, f"{result} is the record of another trial, {found.trial_id}"
         return TrialState.COMPLETE, ""
     if os.path.lexists(folder / ERROR_FILE):
         return TrialState.FAILED, ""
@@ -146,6 +160,8 @@ def write_result(folder: Path, result: TrialResult, run: TrialRun) -> None:
         **asdict(result.curve),
         "configuration": trial["configuration"],
     }
+    for parent in folder.parents[:2]:  # the folder itself must survive a power cut too
+        _flush_folder(parent)
     _write_toml(folder / RESULT_FILE, {"format": FORMAT, "outcome": outcome, "run": asdict(run)})
 
 
@@ -187,7 +203,7 @@ def write_experiment(logdir: Path, experiment: Experiment, *, n_complete: int) -
     """Write down the plan; a hypothesis changed since then is kept beside the new one, with `n_complete` trials run."""
     path = logdir / EXPERIMENTS_FOLDER / f"{experiment.name}.toml"
     superseded: list[Mapping[str, Any]] = []
-    if path.exists():
+    if os.path.lexists(path):
         try:
             recorded = _read_experiment(path)
         except RecordError as error:
@@ -239,7 +255,7 @@ def write_confirmation(logdir: Path, confirmation: Confirmation) -> None:
 def read_confirmation(logdir: Path, experiment: str) -> Confirmation | None:
     """The frozen selection of an experiment, if there is one; raises RecordError when it is damaged."""
     path = logdir / CONFIRMATIONS_FOLDER / f"{experiment}.toml"
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     try:
         table = dict(_read_toml(path)["confirmation"])
@@ -295,6 +311,8 @@ def load_records(logdir: Path) -> Records:
             continue
         try:
             result, run = read_result(path)
+            if result.trial.trial_id != folder.relative_to(logdir).as_posix():
+                raise RecordError(f"is the record of another trial, {result.trial.trial_id}")
         except RecordError as error:
             problems.append({"path": str(path), "state": "unreadable", "reason": str(error)})
             continue
@@ -311,15 +329,17 @@ def load_records(logdir: Path) -> Records:
 
 
 def _trial_folders(logdir: Path) -> list[Path]:
-    """Folders two levels down that carry a trial's name, complete or not."""
-    return sorted(path for path in logdir.glob("*/seed*-????????") if path.is_dir())
+    """What carries a trial's name two levels down, complete or not, folder or not."""
+    return sorted(logdir.glob("*/seed*-????????"))
 
 
 def _unfinished_row(folder: Path) -> dict[str, str]:
-    error = folder / ERROR_FILE
-    if not error.is_file():
+    try:
+        lines = (folder / ERROR_FILE).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except FileNotFoundError:
         return {"path": str(folder), "state": "interrupted", "reason": "it has no result yet"}
-    lines = error.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError as error:
+        return {"path": str(folder), "state": "unreadable", "reason": f"cannot be read ({error.strerror})"}
     return {"path": str(folder), "state": "failed", "reason": lines[-1] if lines else "no error was written"}
 
 
@@ -384,6 +404,8 @@ def compare_outcomes(first: Path, second: Path) -> list[str]:
         if not logdir.is_dir():
             raise StudyError(f"a log directory must be a folder that exists; {logdir} is not")
     outcomes = [dict(_outcomes(logdir)) for logdir in (first, second)]
+    if not any(outcomes):
+        raise StudyError(f"outcomes are compared of complete trials; {first} and {second} hold none")
     lines = []
     for trial_id in sorted(set(outcomes[0]) | set(outcomes[1])):
         a, b = (of.get(trial_id) for of in outcomes)
@@ -397,6 +419,7 @@ def compare_outcomes(first: Path, second: Path) -> list[str]:
 def _outcomes(logdir: Path) -> Iterable[tuple[str, dict[str, Any]]]:
     for path in find_results(logdir):
         try:
+            read_result(path)
             outcome = _read_toml(path)["outcome"]
         except RecordError as error:
             raise StudyError(f"{path} {error}") from None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,9 @@ from gridstudy.study import Configuration, Experiment, StudyError, TrialConfig, 
 
 N_ATTEMPTS = 2
 """A trial that fails is tried once more."""
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors that every further trial would meet as well: disk full, quota used up, read-only."""
 
 LOCK_FILE = ".lock"
 CONFIRMATION_SEED = 1000
@@ -98,16 +102,27 @@ def check_logdir(logdir: Path) -> None:
     """Raise StudyError where `logdir` cannot be a log directory."""
     if os.path.lexists(logdir) and not logdir.is_dir():
         raise StudyError(f"the log directory must be a folder; {logdir} is a file")
+    try:
+        str(logdir).encode()
+    except UnicodeEncodeError:
+        raise StudyError(f"the log directory's name must be text in UTF-8; got {str(logdir)!r}") from None
 
 
 def recorded_dataset(logdir: Path) -> str | None:
     """The dataset of the newest readable record in `logdir`, if there is one."""
-    for path in sorted(find_results(logdir), key=lambda p: -p.stat().st_mtime):
+    for path in sorted(find_results(logdir), key=_time_of_change, reverse=True):
         try:
             return read_result(path)[0].trial.dataset
         except RecordError:
             continue
     return None
+
+
+def _time_of_change(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 @contextmanager
@@ -122,16 +137,24 @@ def lock_logdir(logdir: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        who = holder.read_text(encoding="utf-8", errors="replace").strip() if holder.exists() else "another process"
         raise StudyError(
-            f"one runner per log directory: {logdir} is in use by {who}; wait for it or give another --logdir"
+            f"one runner per log directory: {logdir} is in use by {_name_holder(holder)}; "
+            "wait for it or give another --logdir"
         ) from None
     try:
         holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _name_holder(holder: Path) -> str:
+    try:
+        return " ".join(holder.read_text(encoding="utf-8", errors="replace").split()) or "another process"
+    except OSError:
+        return "another process"
 
 
 def record_plans(logdir: Path, experiments: Iterable[Experiment], confirmations: Sequence[Confirmation]) -> None:
@@ -149,13 +172,14 @@ def run_study(
     planned: Sequence[PlannedTrial],
     *,
     logdir: Path,
-    train: Callable[..., tuple[TrialResult, TrialRun]],
+    train: Callable[..., Any],
     launcher: Launcher,
     progress: Progress,
 ) -> Summary:
     """Run every trial that is not complete, each at most N_ATTEMPTS times, and return what is there at the end.
 
-    `train(trial, attempt=...)` trains and records one trial. The caller holds the lock of `logdir`.
+    `train(trial, attempt=...)` trains one trial, and the launcher calls it; what finishes has been recorded and carries
+    (TrialResult, TrialRun). The caller holds the lock of `logdir`.
     """
     summary = Summary(results=[_read_complete(logdir, p) for p in planned if p.state is TrialState.COMPLETE])
     todo = [p.trial for p in planned if p.state is not TrialState.COMPLETE]
@@ -180,23 +204,41 @@ def _read_complete(logdir: Path, planned: PlannedTrial) -> TrialResult:
 def _follow(
     events: Iterable[Event], summary: Summary, *, progress: Progress, logdir: Path, final: bool
 ) -> list[TrialConfig]:
-    """Take note of what happens to trials; return those that failed."""
+    """Take note of what happens to trials; return those that failed.
+
+    Raises StudyError where a trial failed for want of room, as all others would. At any end nothing runs on.
+    """
     failed = []
-    for event in events:
-        match event:
-            case Started(trial):
-                progress.trial_started(trial)
-            case Finished(trial, (result, run)):
-                summary.results.append(result)
-                summary.failures.pop(trial, None)
-                summary.n_run += 1
-                progress.trial_finished(result, run)
-            case Crashed(trial, reason):
-                failed.append(trial)
-                summary.failures[trial] = reason.strip().splitlines()[-1]
-                record_failure(trial_folder(logdir, trial), reason)
-                progress.trial_failed(trial, summary.failures[trial], final=final)
+    try:
+        for event in events:
+            match event:
+                case Started(trial):
+                    progress.trial_started(trial)
+                case Finished(trial, (result, run)):
+                    summary.results.append(result)
+                    summary.failures.pop(trial, None)
+                    summary.n_run += 1
+                    progress.trial_finished(result, run)
+                case Crashed(trial, reason):
+                    failed.append(trial)
+                    summary.failures[trial] = reason.strip().splitlines()[-1]
+                    _check_room(logdir, summary.failures[trial])
+                    with suppress(OSError):  # without the record the trial is run again all the same
+                        record_failure(trial_folder(logdir, trial), reason)
+                    progress.trial_failed(trial, summary.failures[trial], final=final)
+    finally:
+        if isinstance(events, Generator):  # an error's traceback would keep it, and its workers, alive
+            events.close()
     return failed
+
+
+def _check_room(logdir: Path, reason: str) -> None:
+    """Raise StudyError where `reason`, the last line of a traceback, says that nothing more can be written."""
+    if any(f"[Errno {code}]" in reason for code in NO_ROOM):
+        raise StudyError(
+            f"the study needs a log directory that it can write to; {logdir} gave {reason}; "
+            "make room, and the same command goes on from here"
+        )
 
 
 def record_failure(folder: Path, reason: str) -> None:

@@ -302,6 +302,10 @@ def is_diverged(*losses: float) -> bool:
     return not all(math.isfinite(loss) for loss in losses)
 
 
+RESERVED_NAMES = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
+"""What Windows lets no file be called, whatever its ending; experiments become files."""
+MOST_CONFIGURATIONS = 10_000
+
 EXPERIMENT_KEYS = (
     "name", "question", "hypothesis", "scientific", "nuisance", "contrasts", "curve_epochs", "fixed", "grid",
     "configurations",
@@ -317,6 +321,8 @@ def parse_experiment(table: Mapping[str, Any], *, overrides: Mapping[str, Value]
     name = table.get("name")
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,59}", name):
         raise StudyError(f"an experiment's name is 1 to 60 letters, digits, _ and -, a letter first; got {name!r}")
+    if name.lower() in RESERVED_NAMES:
+        raise StudyError(f"an experiment's name becomes a file's, and Windows keeps {name!r} for a device; rename it")
     try:
         return _parse_experiment(table, dict(overrides or {}))
     except StudyError as error:
@@ -368,6 +374,8 @@ def _grid_rows(table: Mapping[str, Any]) -> list[dict[str, Any]]:
         grid = _typed(table, "grid", dict, {})
         if not grid or not all(isinstance(values, list) and values for values in grid.values()):
             raise StudyError(f"grid must give each hyperparameter a non-empty array of values; got {grid!r}")
+        if (n := math.prod(map(len, grid.values()))) > MOST_CONFIGURATIONS:
+            raise StudyError(f"a grid has at most {MOST_CONFIGURATIONS:,} configurations; this one has {n:,}")
         return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     rows: list[dict[str, Any]] = _typed(table, "configurations", list, [])
     if not rows or not all(isinstance(row, dict) for row in rows):

@@ -288,7 +288,8 @@ def _one_thread() -> Iterator[None]:
 
 @contextmanager
 def _log_to(path: Path) -> Iterator[None]:
-    sink = logger.add(path, format="{time:YYYY-MM-DD HH:mm:ss.SSS} {level} {message}", encoding="utf-8")
+    name = str(path).replace("{", "{{").replace("}", "}}")  # loguru fills in what stands in braces
+    sink = logger.add(name, format="{time:YYYY-MM-DD HH:mm:ss.SSS} {level} {message}", encoding="utf-8")
     try:
         yield
     finally:

@@ -128,7 +128,7 @@ BAD_COMMANDS = [
 @pytest.mark.parametrize(("arguments", "message"), BAD_COMMANDS, ids=lambda value: str(value)[:40])
 def test_a_bad_command_gets_one_line_and_writes_nothing(run, tmp_path, arguments, message):
     (tmp_path / "file").touch()
-    code, out, err = run(*arguments)
+    code, _, err = run(*arguments)
     assert code == 2
     assert message in err
     assert "Traceback" not in err

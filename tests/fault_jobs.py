@@ -1,0 +1,27 @@
+"""What worker processes are told to do in test_faults: a module of its own, for it is sent to them by name."""
+
+from __future__ import annotations
+
+import gc
+import resource
+from pathlib import Path
+
+from gridstudy.training import run_trial
+
+MEGABYTE = 1 << 20
+
+
+def limit_memory(megabytes):
+    """Let this process take so much more address space than it has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + megabytes * MEGABYTE
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def run_and_weigh(trial, *, prepared, logdir):
+    """Train a trial; return what the process then holds: resident bytes, open files and threads."""
+    run_trial(trial, prepared=prepared, logdir=logdir, device="cpu", attempt=1)
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    n_files, n_threads = (sum(1 for _ in Path(f"/proc/self/{what}").iterdir()) for what in ("fd", "task"))
+    return pages * resource.getpagesize(), n_files, n_threads

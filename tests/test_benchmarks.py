@@ -1,0 +1,136 @@
+"""What the benchmark counts, runs and writes; nothing is timed."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from benchmarks import compare
+from benchmarks.compare import Measurement
+from gridstudy.data import PreparedData, prepare
+from gridstudy.records import LOG_FILE, TRIAL_FILE, trial_folder, write_result
+from gridstudy.study import Configuration, LearningCurve
+from tests.conftest import fake_result, fake_run
+
+
+def test_operations_of_one_configuration_counted_by_hand():
+    configuration = Configuration(epochs=2, train_steps=3, batch_size=4, units1=16, units2=8, depth=3)
+    first, others = 784 * 16, 16 * 8 + 8 * 8 + 8 * 10
+    examples, scored = 2 * 3 * 4, 2 * 100 + 50
+    assert compare.count_operations(configuration, n_validation=100, n_test=50) == (
+        examples * (2 * first + 2 * others + 2 * first + 4 * others),
+        scored * 2 * (first + others),
+    )
+
+
+def test_a_diverged_trial_counts_for_as_far_as_it_came(make_trial):
+    whole = fake_result(make_trial())
+    ended = replace(whole, diverged=True, curve=LearningCurve((1.0,), (1.0,), (0.1,)))
+    training, evaluation = compare.count_recorded([whole], n_validation=10, n_test=10)
+    assert compare.count_recorded([ended], n_validation=10, n_test=10) == (training // 2, evaluation // 3)
+
+
+def test_the_entries_are_61_of_56_configurations():
+    entries = compare.list_entries()
+    assert (len(entries), len(set(entries))) == (61, 56)
+    assert {entry.train_steps for entry in compare.list_entries(n_entries=3, scale=0.02)} == {2}
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "SGD"])
+def test_the_naive_objective_trains_an_entry(optimizer: str, small_data: PreparedData, cache: Path, tmp_path: Path):
+    official = prepare("garments-small", validation="test", cache_dir=cache, warn=lambda message: None)
+    compare.write_mads_file(tmp_path / "mads" / "fashionmnist" / "fashionmnist.pt", official)
+    entry = Configuration(epochs=2, train_steps=2, batch_size=4, units1=16, units2=8, optimizer=optimizer)
+    setting = compare.Setting(tmp_path, (Configuration(), entry), (), (), n_validation=9, scale=1.0)
+    compare.write_job(setting)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of others' packages are theirs
+        loss = compare.train_entry(1, work=tmp_path, logdir=tmp_path / "logs")
+    assert 1 < loss < 4
+    (log,) = (tmp_path / "logs" / "entry001").iterdir()
+    assert {path.name.split(".")[0] for path in log.iterdir()} == {"model", "settings", "events"}
+    assert "valid_steps = 2" in (log / "settings.toml").read_text(encoding="utf-8")
+
+
+def test_a_loop_trains_each_entry_once(tmp_path: Path):
+    trained: list[int] = []
+    compare.run_naive(lambda number: trained.append(number) or 0.0, 3, tmp_path)
+    assert trained == [0, 1, 2]
+
+
+def test_optuna_trains_each_entry_once(tmp_path: Path):
+    pytest.importorskip("optuna")
+    trained: list[int] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compare.run_optuna(lambda number: trained.append(number) or 0.0, 5, tmp_path)
+    assert set(trained) == set(range(5))
+
+
+def test_records_tell_when_training_began_and_ended(make_trial, tmp_path: Path):
+    for seed, second in ((0, 4.5), (1, 7.0)):
+        trial = make_trial(seed=seed)
+        folder = trial_folder(tmp_path, trial)
+        folder.mkdir(parents=True)
+        (folder / TRIAL_FILE).touch()
+        line = f"2026-01-01 12:00:{second:06.3f} INFO Epoch 0 train 2.0 test 1.0 metric ['0.5']\n"
+        (folder / LOG_FILE).write_text(f"2026-01-01 12:00:01.000 INFO Logging to here\n{line}", encoding="utf-8")
+        write_result(folder, fake_result(trial), fake_run())  # its first epoch took 0.5 s
+    began, ended = compare.read_training_phase(tmp_path)
+    assert began <= ended
+    assert compare.read_first_epoch(tmp_path) % 60 == pytest.approx(4.0)
+
+
+def test_the_peak_is_a_number_of_all_processes(monkeypatch):
+    monkeypatch.setattr(compare, "MATRIX_PRODUCTS", 1)
+    assert compare.measure_peak(1) > 0
+
+
+def test_a_line_through_points_on_a_line():
+    assert compare.fit_line([1, 2, 4], [5.0, 7.0, 11.0]) == pytest.approx((3.0, 2.0, 1.0))
+
+
+def test_sides_are_chosen_and_named():
+    assert compare.choose_contestants(["naive", "ours"], headline=True) == ["ours", "naive", "ours, five seeds"]
+    assert compare.rotate(["a", "b", "c"], 4) == ["b", "c", "a"]
+    with pytest.raises(ValueError, match=r"ours,naive,optuna,ray.*'mine'"):
+        compare.choose_contestants(["mine"], headline=False)
+
+
+def test_ratios_are_per_command_and_per_trial(tmp_path: Path):
+    ours = compare.Run("ours", 0.0, duration_s=10.0, logdir=tmp_path, n_entries=61, n_trained=50)
+    naive = compare.Run("naive", 0.0, duration_s=100.0, logdir=tmp_path, n_entries=61, n_trained=100)
+    ratios = compare.measure_ratios({"ours": ours, "naive": naive}, 1)
+    assert [m.value for m in ratios] == [10.0, 5.0]
+
+
+def test_measurements_become_a_csv_file_and_a_table(tmp_path: Path):
+    times = [
+        Measurement("comparison", "ours: time", value, "s", round=n) for n, value in enumerate((3.0, 9.0, 4.25), 1)
+    ]
+    once = Measurement("phases", "--help", 0.0123, "s", note="at once, that is")
+    compare.write_csv(tmp_path / "new" / "results.csv", [*times, once])
+    with (tmp_path / "new" / "results.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["section", "quantity", "value", "unit", "round", "note"]
+    assert [(row["value"], row["round"]) for row in rows] == [
+        ("3.0", "1"),
+        ("9.0", "2"),
+        ("4.25", "3"),
+        ("0.0123", "0"),
+    ]
+
+    console = Console(width=120, record=True)
+    compare.print_tables([*times, once], console)
+    lines = [line.split() for line in console.export_text().splitlines() if line.strip()]
+    assert ["ours:", "time", "4.25", "3", "9", "s", "3"] in lines
+    assert ["--help", "0.0123", "s", "1", "at", "once,", "that", "is"] in lines
+
+
+def test_memory_of_a_process_that_has_gone_is_nothing():
+    assert compare.sample_memory(2**22 + 1) == (0, 0)
