@@ -35,6 +35,7 @@ from gridstudy.records import LOG_FILE, TRIAL_FILE, find_results, read_result
 from gridstudy.study import N_CLASSES, Configuration, TrialConfig, TrialResult
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
     from multiprocessing.synchronize import Barrier
 
     from rich.console import Console
@@ -424,17 +425,18 @@ def count_recorded(results: Iterable[TrialResult], *, n_validation: int, n_test:
 def measure_peak(n_processes: int) -> float:
     """Operations per second of `n_processes` one-thread processes multiplying fp32 matrices at once; best of 8."""
     context = multiprocessing.get_context("spawn")
-    barrier, rates = context.Barrier(n_processes), context.SimpleQueue()
-    processes = [context.Process(target=_multiply, args=(barrier, rates)) for _ in range(n_processes)]
-    for process in processes:
-        process.start()
-    columns = [rates.get() for _ in processes]
-    for process in processes:
-        process.join()
+    barrier = context.Barrier(n_processes, timeout=120)
+    connections = []
+    for _ in range(n_processes):
+        ours, theirs = context.Pipe(duplex=False)
+        context.Process(target=_multiply, args=(barrier, theirs), daemon=True).start()
+        theirs.close()  # so that the death of the process ends the wait below
+        connections.append(ours)
+    columns = [connection.recv() for connection in connections]
     return float(max(sum(at_once) for at_once in zip(*columns, strict=True)))
 
 
-def _multiply(barrier: Barrier, rates: Any) -> None:
+def _multiply(barrier: Barrier, rates: Connection) -> None:
     import torch
 
     torch.set_num_threads(1)
@@ -447,7 +449,7 @@ def _multiply(barrier: Barrier, rates: Any) -> None:
         for _ in range(MATRIX_PRODUCTS):
             torch.mm(a, b, out=out)
         column.append(MATRIX_PRODUCTS * 2 * MATRIX_SIZE**3 / (time.perf_counter() - clock))
-    rates.put(column)
+    rates.send(column)
 
 
 # --- what the records of a run tell ---------------------------------------------------------------------------------

@@ -923,9 +923,10 @@ import os, signal, subprocess, sys, time
 from pathlib import Path
 subprocess.run(["mount", "-t", "tmpfs", "none", "/dev/shm"], check=True)
 study = subprocess.Popen(sys.argv[3:], start_new_session=True, stdout=2)
-while not any(Path(sys.argv[1]).glob("*/seed*/trial.log")):
+while not any(Path(sys.argv[1]).glob("*/seed*/*/model.toml")):
     assert study.poll() is None
     time.sleep(0.05)
+time.sleep(2)
 os.killpg(study.pid, int(sys.argv[2]))
 study.wait()
 while subprocess.run(["pgrep", "-g", str(study.pid)], capture_output=True).stdout.strip():
