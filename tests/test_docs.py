@@ -21,7 +21,16 @@ from tests.conftest import DATA
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "README_EXECUTION.md"
 SCRIPTS = {"grid_search_experiments.py": grid_search_experiments, "analyze_results.py": analyze_results}
-FLAGS_OF_OTHERS = {"--index-url", "--head", "--address", "--backend-store-uri"}
+FLAGS_OF_OTHERS = {
+    "--index-url",
+    "--head",
+    "--address",
+    "--disable-usage-stats",
+    "--host",
+    "--include-dashboard",
+    "--port",
+    "--backend-store-uri",
+}
 """Flags of pip, ray and mlflow that the guide shows."""
 
 
