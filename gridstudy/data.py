@@ -189,16 +189,23 @@ def open_splits(prepared: PreparedData) -> Splits:
     return Splits(**splits)
 
 
-def index_batches(n_images: int, *, batch_size: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
-    """Draw batches of indices for ever: one permutation after another, a short remainder dropped."""
+def index_batches(
+    n_images: int, *, batch_size: int, generator: torch.Generator, device: torch.device | str = "cpu"
+) -> Iterator[torch.Tensor]:
+    """Draw batches of indices for ever, on `device`: one permutation after another, a short remainder dropped.
+
+    The generator lies on the CPU, so that every device sees the same order.
+    """
     if not 1 <= batch_size <= n_images:
         raise ValueError(f"batch_size must be between 1 and the {n_images} images, got {batch_size}")
-    return _endless_batches(n_images, batch_size, generator)
+    return _endless_batches(n_images, batch_size, generator, device)
 
 
-def _endless_batches(n_images: int, batch_size: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
+def _endless_batches(
+    n_images: int, batch_size: int, generator: torch.Generator, device: torch.device | str
+) -> Iterator[torch.Tensor]:
     while True:
-        permutation = torch.randperm(n_images, generator=generator)
+        permutation = torch.randperm(n_images, generator=generator).to(device)
         for start in range(0, n_images - batch_size + 1, batch_size):
             yield permutation[start : start + batch_size]
 

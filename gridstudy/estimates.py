@@ -185,7 +185,7 @@ def choose_group(trials: pd.DataFrame) -> tuple[dict[str, object], pd.DataFrame,
     sizes = sizes.sort_values("n_trials", ascending=False, kind="stable", ignore_index=True)
     if sizes.empty:
         return {}, trials, sizes
-    key = sizes.loc[0, columns]
+    key = sizes[columns].iloc[0]
     return (
         dict(zip(columns, key, strict=True)),
         trials[(trials[columns] == key).all(axis=1)],

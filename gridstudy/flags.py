@@ -101,5 +101,6 @@ def _at_end(grid: pd.DataFrame, name: str, axis: str, roles: Sequence[str]) -> b
     if not pd.api.types.is_numeric_dtype(grid[axis]):
         return False
     others = [role for role in roles if role != axis]
-    line = grid.loc[(grid[others] == grid.loc[name, others]).all(axis=1), axis]
-    return line.nunique() >= LEAST_AXIS and grid.loc[name, axis] in (line.min(), line.max())
+    here = grid.loc[name]
+    line = grid[axis][(grid[others] == here[others]).all(axis=1)]
+    return line.nunique() >= LEAST_AXIS and here[axis] in (line.min(), line.max())

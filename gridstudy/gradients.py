@@ -10,7 +10,10 @@ import torch
 
 from gridstudy.network import MLP
 
-_aten = torch.ops.aten
+_nll_loss_forward = torch.ops.aten.nll_loss_forward.default
+_nll_loss_backward = torch.ops.aten.nll_loss_backward.default
+_log_softmax_backward = torch.ops.aten._log_softmax_backward_data.default
+_relu_backward = torch.ops.aten.threshold_backward.default
 _MEAN = 1
 _IGNORE_NOTHING = -100
 
@@ -30,14 +33,13 @@ class CrossEntropyGradients:
         self._bias_gradients = [_gradient(layer.bias) for layer in layers]
         self._one = torch.ones((), device=self._weights[0].device)
 
-    @torch.no_grad()
     def __call__(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Images float32 (B, 784) and labels int64 (B,) -> loss, a tensor without dimensions."""
         inputs = self._forward(images)
         log_probabilities = torch.log_softmax(inputs.pop(), dim=1)
-        loss, weight = _aten.nll_loss_forward(log_probabilities, labels, None, _MEAN, _IGNORE_NOTHING)
-        gradient = _aten.nll_loss_backward(self._one, log_probabilities, labels, None, _MEAN, _IGNORE_NOTHING, weight)
-        gradient = _aten._log_softmax_backward_data(gradient, log_probabilities, 1, torch.float32)
+        loss, weight = _nll_loss_forward(log_probabilities, labels, None, _MEAN, _IGNORE_NOTHING)
+        gradient = _nll_loss_backward(self._one, log_probabilities, labels, None, _MEAN, _IGNORE_NOTHING, weight)
+        gradient = _log_softmax_backward(gradient, log_probabilities, 1, torch.float32)
         self._backward(gradient, inputs)
         return loss  # type: ignore[no-any-return]
 
@@ -55,7 +57,7 @@ class CrossEntropyGradients:
             torch.mm(gradient.t(), inputs[i], out=self._weight_gradients[i])
             torch.sum(gradient, 0, out=self._bias_gradients[i])
             if i:
-                gradient = _aten.threshold_backward(torch.mm(gradient, self._weights[i]), inputs[i], 0)
+                gradient = _relu_backward(torch.mm(gradient, self._weights[i]), inputs[i], 0)
 
 
 def _gradient(parameter: torch.Tensor) -> torch.Tensor:

@@ -26,7 +26,7 @@ class MLP(nn.Module):
         widths = (n_inputs, *units)
         hidden: list[nn.Module] = []
         for n_in, n_out in pairwise(widths):
-            hidden += [nn.Linear(n_in, n_out), nn.ReLU()]
+            hidden += [nn.Linear(n_in, n_out), nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(nn.Flatten(), *hidden, nn.Linear(widths[-1], n_classes))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

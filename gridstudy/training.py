@@ -7,11 +7,11 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path, PosixPath, WindowsPath
 from typing import Any
@@ -28,6 +28,7 @@ from gridstudy.data import PreparedData, Split, Splits, index_batches, open_spli
 from gridstudy.gradients import CrossEntropyGradients
 from gridstudy.lean_mltrainer import Accuracy, Reporter, ReportTypes, Trainer, TrainerSettings
 from gridstudy.network import MLP
+from gridstudy.optimizers import OPTIMIZERS, FlatOptimizer
 from gridstudy.records import LOG_FILE, TRIAL_FILE, clear_trial, trial_folder, write_result
 from gridstudy.study import (
     HYPERPARAMETERS,
@@ -41,13 +42,6 @@ from gridstudy.study import (
 
 EVALUATION_BATCH_SIZE = 1000
 """Images scored at once, whatever the trial's own batch size; it divides every validation and test split."""
-
-_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "SGD": partial(torch.optim.SGD, fused=True),
-    "Adam": partial(torch.optim.Adam, fused=True),
-    "AdamW": partial(torch.optim.AdamW, fused=True),
-    "RMSprop": torch.optim.RMSprop,
-}
 
 # tomlserializer escapes neither quotes nor backslashes, and does not know Windows' paths. A JSON string is a TOML one.
 TOMLSerializer.register_type(str, lambda text: json.dumps(text, ensure_ascii=False), str)
@@ -97,7 +91,7 @@ class _StudyTrainer(Trainer):
 
 def train_steps(
     gradients: CrossEntropyGradients,
-    optimizer: torch.optim.Optimizer,
+    optimizer: FlatOptimizer,
     batches: Iterable[tuple[torch.Tensor, torch.Tensor]],
     *,
     n_steps: int,
@@ -119,9 +113,10 @@ def training_batches(split: Split, *, batch_size: int, seed: int) -> Iterator[tu
     """Endless batches, float32 (batch_size, 784) and int64 (batch_size,), in an order that the seed fixes."""
     order_seed = int(np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0] >> np.uint64(1))
     generator = torch.Generator().manual_seed(order_seed)
-    for indices in index_batches(len(split.labels), batch_size=batch_size, generator=generator):
-        chosen = indices.to(split.images.device)
-        yield scale_pixels(split.images.index_select(0, chosen)), split.labels.index_select(0, chosen)
+    for indices in index_batches(
+        len(split.labels), batch_size=batch_size, generator=generator, device=split.images.device
+    ):
+        yield scale_pixels(split.images.index_select(0, indices)), split.labels.index_select(0, indices)
 
 
 @torch.no_grad()
@@ -137,28 +132,6 @@ def evaluate(model: nn.Module, loss_fn: nn.Module, split: Split) -> tuple[float,
         n_correct.append((logits.argmax(dim=1) == labels).sum())
     loss = float(torch.stack(losses).cpu().double().mean())
     return loss, int(torch.stack(n_correct).sum()) / len(split.labels)
-
-
-def _make_optimizer(configuration: Configuration) -> Callable[..., torch.optim.Optimizer]:
-    """An optimizer class in mltrainer's sense that updates all parameters as one vector: fewer, longer operations."""
-
-    def make(parameters: Iterable[nn.Parameter], **settings: Any) -> torch.optim.Optimizer:
-        return _OPTIMIZERS[configuration.optimizer]([flatten_parameters(list(parameters))], **settings)
-
-    return make
-
-
-def flatten_parameters(parameters: list[nn.Parameter]) -> nn.Parameter:
-    """Move parameters and their gradients into one vector each, of which they become views; return that vector."""
-    n = sum(p.numel() for p in parameters)
-    vector = nn.Parameter(torch.cat([p.detach().reshape(-1) for p in parameters]))
-    vector.grad = torch.zeros(n, dtype=vector.dtype, device=vector.device)
-    sizes = [p.numel() for p in parameters]
-    pieces = zip(parameters, vector.data.split(sizes), vector.grad.split(sizes), strict=True)
-    for parameter, values, gradient in pieces:
-        parameter.data = values.view_as(parameter)
-        parameter.grad = gradient.view_as(parameter)
-    return vector
 
 
 def _optimizer_settings(configuration: Configuration) -> dict[str, float]:
@@ -211,7 +184,7 @@ def _make_trainer(
             earlystop_kwargs=None,
         ),
         loss_fn=nn.CrossEntropyLoss(),
-        optimizer=_make_optimizer(configuration),
+        optimizer=OPTIMIZERS[configuration.optimizer],
         traindataloader=training_batches(splits.train, batch_size=configuration.batch_size, seed=trial.seed),
         validdataloader=splits.validation,
         scheduler=None,
@@ -371,7 +344,7 @@ def _shape(configuration: Configuration) -> tuple[object, ...]:
 def _time_steps(configuration: Configuration, splits: Splits, device: str, n_steps: int = 10) -> tuple[float, float]:
     """Seconds per update and per scored image."""
     model = MLP(configuration.units).to(device)
-    optimizer = _make_optimizer(configuration)(model.parameters(), **_optimizer_settings(configuration))
+    optimizer = OPTIMIZERS[configuration.optimizer](model.parameters(), **_optimizer_settings(configuration))
     batches = training_batches(splits.train, batch_size=configuration.batch_size, seed=0)
     gradients = CrossEntropyGradients(model)
     train_steps(gradients, optimizer, batches, n_steps=3)

@@ -5,7 +5,7 @@ import torch
 
 from gridstudy.gradients import CrossEntropyGradients
 from gridstudy.network import MLP
-from gridstudy.training import flatten_parameters
+from gridstudy.optimizers import flatten_parameters
 
 
 @pytest.mark.parametrize("units", [(16,), (256, 256), (64, 32, 32), (512, 512)])
