@@ -30,8 +30,8 @@ check: $(VENV)/ready  ## style, types and tests
 	$(VENV)/bin/mypy
 	$(RUN) -m pytest -m "not slow"
 
-benchmark: $(VENV)/ready  ## most of an hour on a quiet machine; against Optuna and Ray too where they are installed
-	$(RUN) -m benchmarks.compare --headline
+benchmark: $(VENV)/ready  ## an hour on a quiet machine; against Optuna and Ray too where they are installed
+	$(RUN) -m benchmarks.compare --headline --growth
 
 simulate: $(VENV)/ready  ## show by simulation that the statistics keep their guarantees, about ten minutes
 	$(RUN) -m simulations.simulate --output docs/simulations.md
