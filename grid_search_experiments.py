@@ -317,7 +317,8 @@ def _show_plan(
 
 def _prepare_data(arguments: argparse.Namespace, *, recorded: str | None) -> PreparedData:
     from gridstudy.console import warn
-    from gridstudy.data import DataError, prepare
+    from gridstudy.data import prepare
+    from gridstudy.sources import DataError
     from gridstudy.study import StudyError
 
     try:

@@ -846,7 +846,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run_loop(arguments.loop[0], work=Path(arguments.loop[1]), logdir=Path(arguments.loop[2]))
     if arguments.dataset.startswith("garments"):
         arguments.data_dir = None
-    from gridstudy.data import DataError
+    from gridstudy.sources import DataError
 
     try:
         contestants = choose_contestants(arguments.only, headline=arguments.headline)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from gridstudy import sources
 from gridstudy.data import PreparedData, prepare
 from gridstudy.records import clear_trial, trial_folder, write_result
 from gridstudy.study import Experiment, LearningCurve, TrialConfig, TrialResult, TrialRun, parse_experiment
+from tests.fashion_mnist import TINY, idx_bytes
 
 TWO_BY_TWO = {
     "name": "two_by_two",
@@ -46,6 +50,37 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_data(cache: Path) -> PreparedData:
     return prepare("garments-small", cache_dir=cache, warn=lambda message: None)
+
+
+@pytest.fixture
+def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the user's caches, data or network."""
+    monkeypatch.setenv("GRIDSTUDY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("FASHION_MNIST_DIR", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(sources, "MADS_URL", "http://127.0.0.1:9/fashionmnist.pt")
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder of four good IDX files of 60 and 20 images, which pass for Fashion-MNIST."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "idx"
+    folder.mkdir()
+    files, arrays = [], []
+    for idx in sources.IDX_FILES:
+        n = TINY["train" if idx.name.startswith("train") else "test"]
+        shape = (n, *idx.shape[1:])
+        array = (rng.integers(0, 256, shape) if len(shape) == 3 else rng.permutation(n) % 10).astype(np.uint8)
+        content = idx_bytes(array)
+        (folder / idx.name).write_bytes(content)
+        files.append(sources.IdxFile(idx.name, shape, hashlib.md5(content).hexdigest()))
+        arrays.append(array)
+    monkeypatch.setattr(sources, "IDX_FILES", tuple(files))
+    monkeypatch.setattr(sources, "FASHION_MNIST_FINGERPRINT", sources.fingerprint_official(sources.Official(*arrays)))
+    return folder
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from gridstudy.data import CLASS_NAMES
 from gridstudy.garments import draw_garments
+from gridstudy.sources import CLASS_NAMES
 
 CONFUSABLE = [0, 2, 4, 6]
 

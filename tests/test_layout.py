@@ -9,11 +9,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-TORCH = {"network", "gradients", "optimizers", "data", "training", "lean_mltrainer", "remote_trials"}
+TORCH = {"network", "gradients", "optimizers", "sources", "data", "training", "lean_mltrainer", "remote_trials"}
 """The modules that may import torch or mltrainer while they are imported."""
 
-RUNNING = {"training", "gradients", "optimizers", "network", "data", "garments", "launchers", "runner", "progress",
-           "console"}  # fmt: skip
+RUNNING = {"training", "gradients", "optimizers", "network", "data", "sources", "garments", "launchers", "runner",
+           "progress", "console"}  # fmt: skip
 ANALYSING = {"comparisons", "noise", "flags", "verdicts", "estimates", "interactions", "questions", "plotting",
              "experiment_figures", "study_figures", "figures", "tables", "findings", "phrases", "result_sentences",
              "question_sentences", "summary", "blocks", "page", "report"}  # fmt: skip
