@@ -1,89 +1,32 @@
+"""Which runs are found in a folder, beside our own trials too, and the rows that they make."""
+
 from __future__ import annotations
 
-import math
 import os
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from gridstudy.estimates import analyse
-from gridstudy.foreign import load_foreign, name_configurations, read_toml
+from gridstudy.foreign import load_foreign
 from gridstudy.records import (
     CURVE_COLUMNS,
     GROUP_COLUMNS,
     TRIAL_COLUMNS,
-    RecordError,
     load_records,
     trial_folder,
     write_experiment,
     write_result,
 )
 from tests.conftest import fake_result, fake_run
+from tests.mltrainer_logs import load, write_run, write_settings
 
 torch = pytest.importorskip("torch")
 from torch.utils.tensorboard.writer import SummaryWriter  # noqa: E402
-
-SETTINGS = """\
-[model]
-epochs = {epochs}
-metrics = ["Accuracy"]
-logdir = "{logdir}"
-train_steps = {train_steps}
-valid_steps = 10
-reporttypes = ["ReportTypes.TENSORBOARD", "ReportTypes.TOML"]
-[model.optimizer_kwargs]
-lr = {lr}
-weight_decay = 1e-05
-
-[model.earlystop_kwargs]
-save = false
-verbose = true
-patience = {patience}
-
-
-[types]
-epochs = "int"
-logdir = "{logdir_type}"
-"""
-WINDOWS = {"logdir": r"C:\Users\Zoë\new\1 x", "logdir_type": "WindowsPath"}
-MODEL = '[model]\ntraining = true\nunits1 = {units1}\nunits2 = 32\nact = "<f at {address}>"\n[types]\nunits1 = "int"\n'
-
-
-def write_events(
-    folder, accuracies=(0.5, 0.6, 0.7), *, losses=None, tags=("Loss/train", "Loss/test"), first=0, **kwargs
-):
-    losses = losses or [1 / (i + 1) for i in range(len(accuracies))]
-    with SummaryWriter(log_dir=str(folder), **kwargs) as writer:
-        for step, (accuracy, loss) in enumerate(zip(accuracies, losses, strict=True), first):
-            for tag in tags:
-                writer.add_scalar(tag, loss, step, walltime=1_700_000_000 + 2 * step)
-            writer.add_scalar("metric/Accuracy", accuracy, step, walltime=1_700_000_000 + 2 * step)
-            writer.add_scalar("learning_rate", 0.001, step, walltime=1_700_000_000 + 2 * step)
-    return next(folder.glob("events.out.tfevents.*"))
-
-
-def write_settings(folder, *, epochs=3, train_steps=7, lr=0.001, patience=10, logdir="logs", logdir_type="PosixPath"):
-    folder.mkdir(parents=True, exist_ok=True)
-    values = {"epochs": epochs, "train_steps": train_steps, "lr": lr, "patience": patience}
-    text = SETTINGS.format(**values, logdir=logdir, logdir_type=logdir_type)
-    (folder / "settings.toml").write_text(text, encoding="utf-8")
-
-
-def write_run(folder, accuracies=(0.5, 0.6, 0.7), *, units1=64, **settings):
-    write_settings(folder, **settings)
-    (folder / "model.toml").write_text(MODEL.format(units1=units1, address=hex(id(folder))))
-    return write_events(folder, accuracies)
-
-
-def load(logdir):
-    trials, curves, problems = load_foreign(logdir, own_folders=())
-    return pd.DataFrame(trials), pd.DataFrame(curves), [(Path(p["path"]), p["state"], p["reason"]) for p in problems]
-
 
 # --- what mltrainer itself writes ----------------------------------------------------------------------------------
 
@@ -154,225 +97,6 @@ def test_foreign_runs_are_compared_unpaired_and_without_a_verdict(notebook):
     assert len(estimates.comparisons) == 1
     assert not estimates.comparisons["paired"].any()
     assert foreign.noise.n_seeds == 3
-
-
-# --- configurations ------------------------------------------------------------------------------------------------
-
-
-def test_equal_settings_are_one_configuration_wherever_they_were_written(tmp_path):
-    write_run(tmp_path / "a")
-    write_run(tmp_path / "b", **WINDOWS)
-    write_run(tmp_path / "c", units1=128, **WINDOWS)
-    trials, _, problems = load(tmp_path)
-    assert not problems
-    assert trials["configuration"].tolist() == ["units1=64", "units1=64", "units1=128"]
-    assert trials["configuration_fingerprint"].nunique() == 2
-    assert trials["learning_rate"].tolist() == [0.001] * 3
-
-
-def test_one_configuration_is_named_by_all_that_is_known(tmp_path):
-    write_run(tmp_path / "a")
-    trials, _, _ = load(tmp_path)
-    expected = "epochs=3,train_steps=7,units1=64,units2=32,learning_rate=0.001,weight_decay=1e-05"
-    assert trials["configuration"][0].startswith(expected[:71])
-    write_events(tmp_path / "b")
-    trials, _, _ = load(tmp_path)
-    assert trials["configuration"][1].startswith("train_steps=unknown,units1=unknown")
-    trials, _, _ = load(tmp_path / "b")
-    assert trials["configuration"].tolist() == ["epochs=3"]
-
-
-def test_settings_that_are_no_hyperparameter_tell_configurations_apart():
-    runs = [{"epochs": 5, "model.dropout.p": p, "model.act": "relu"} for p in (0.1, 0.5, 0.1)]
-    assert name_configurations(runs) == ["epochs=5,dropout.p=0.1", "epochs=5,dropout.p=0.5", "epochs=5,dropout.p=0.1"]
-    assert name_configurations([{}]) == ["unknown settings"]
-    assert name_configurations([]) == []
-    long = name_configurations([{f"model.{'long name ' * 4}{i}": i + j for i in range(9)} for j in range(2)])
-    assert len(set(long)) == 2
-    assert max(map(len, long)) <= 80
-
-
-def test_a_results_file_says_what_the_settings_do_not(tmp_path):
-    write_run(tmp_path / "batch" / "one", epochs=3)
-    (tmp_path / "batch" / "batch_results.toml").write_text(
-        'experiment_name = "batch"\n[config]\nBatchSize = 16\nlr = 0.001\noptimizer = "torch.optim.sgd"\nseed = 3\n'
-        "num_layers = 2\nepochs = 3\n"
-    )
-    write_events(tmp_path / "lists" / "one")
-    (tmp_path / "lists" / "one" / "x_results.toml").write_text("[config]\nhidden_sizes = [9, 5]\nlr = 'auto'\n")
-    trials, _, problems = load(tmp_path)
-    assert not problems
-    first, second = trials.to_dict("records")
-    assert (first["batch_size"], first["optimizer"], first["depth"], first["examples"]) == (16, "SGD", 2, 3 * 7 * 16)
-    assert math.isnan(first["seed"])
-    assert (second["units1"], second["units2"], second["depth"], second["epochs"]) == (9, 5, 2, 3)
-    assert math.isnan(second["learning_rate"])
-
-
-def test_a_results_file_of_another_run_is_not_taken(tmp_path):
-    for lr in (0.1, 0.2):
-        write_run(tmp_path / f"lr{lr}", lr=lr)
-        (tmp_path / f"lr{lr}_results.toml").write_text(f"[config]\nlr = {lr}\nbatch_size = {int(lr * 100)}\n")
-    write_run(tmp_path / "lr0.3", lr=0.3)
-    trials, _, _ = load(tmp_path)
-    assert trials["batch_size"].tolist()[:2] == [10, 20]
-    assert math.isnan(trials["batch_size"][2])
-    write_events(tmp_path / "nothing known")
-    assert math.isnan(load(tmp_path)[0]["batch_size"][3])
-
-
-# --- TOML ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("value", [r"C:\Users\x", r"\\host\share", r"D:\x\u12 ü\\", 'say "hi" \\z'])
-def test_single_backslashes_are_read(tmp_path, value):
-    path = tmp_path / "settings.toml"
-    path.write_bytes(f'[model]\r\nlogdir = "{value}"\r\nepochs = 4\r\n[types]\r\nepochs = "int"\r\n'.encode())
-    content, n_lost = read_toml(path)
-    assert content["model"] == {"logdir": value, "epochs": 4}
-    assert n_lost == 0
-
-
-def test_settings_cut_anywhere_are_read_as_far_as_they_go(tmp_path):
-    write_settings(tmp_path, **WINDOWS)
-    path = tmp_path / "settings.toml"
-    text = path.read_text(encoding="utf-8")
-    for length in range(len(text)):
-        path.write_text(text[:length], encoding="utf-8")
-        content, n_lost = read_toml(path)
-        assert n_lost <= 1
-        if length > 25:
-            assert content["model"]["epochs"] == 3
-
-
-def test_lines_below_a_damaged_heading_are_not_taken_for_the_table_above(tmp_path):
-    (tmp_path / "x.toml").write_text("a = 1\n[b\na = 2\nc = 3\n[d]\ne = 4\n")
-    assert read_toml(tmp_path / "x.toml") == ({"a": 1, "d": {"e": 4}}, 3)
-
-
-def test_what_is_no_toml_is_a_record_error(tmp_path):
-    (tmp_path / "x.toml").write_text('a = 1\na = 2\nb = "\\x"')
-    with pytest.raises(RecordError, match="is no TOML"):
-        read_toml(tmp_path / "x.toml")
-    with pytest.raises(RecordError, match="cannot be read"):
-        read_toml(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "model = 3", "[model]\nepochs = 'x'\nearlystop_kwargs = 1", "[model.earlystop_kwargs]\npatience = []"]
-)
-def test_settings_of_any_shape_are_no_traceback(tmp_path, text):
-    write_events(tmp_path / "run")
-    for name in ("settings.toml", "model.toml", "x_results.toml"):
-        (tmp_path / "run" / name).write_text(text + "\ndelta = 'y'\n" * text.endswith("]"))
-    trials, _, problems = load(tmp_path)
-    assert not problems
-    assert trials["epochs"].tolist() == [3]
-
-
-def test_damaged_settings_are_one_problem_and_the_run_is_read(tmp_path):
-    write_run(tmp_path / "a")
-    write_run(tmp_path / "b")
-    path = tmp_path / "a" / "settings.toml"
-    path.write_text(path.read_text()[:150])
-    trials, _, problems = load(tmp_path)
-    assert len(trials) == 2
-    assert trials["configuration"].nunique() == 2
-    assert [(p, state) for p, state, _ in problems] == [(path, "unreadable")]
-
-
-# --- event files ---------------------------------------------------------------------------------------------------
-
-
-def test_an_event_file_cut_anywhere_gives_the_epochs_before(tmp_path):
-    path = write_run(tmp_path / "run")
-    content = path.read_bytes()
-    seen = set()
-    for length in [*range(0, len(content), 7), len(content)]:
-        path.write_bytes(content[:length])
-        trials, curves, problems = load(tmp_path)
-        assert len(problems) == (length < len(content))
-        assert len(trials) <= 1
-        seen.add(len(curves))
-        if len(trials):
-            assert trials["epochs"][0] == len(curves)
-            assert curves["validation_accuracy"].to_numpy() == pytest.approx([0.5, 0.6, 0.7][: len(curves)])
-    assert seen == {0, 1, 2, 3}
-
-
-def test_a_flipped_bit_never_changes_a_figure_unseen(tmp_path):
-    path = write_run(tmp_path / "run")
-    content = path.read_bytes()
-    for at in range(0, len(content), 5):
-        path.write_bytes(content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :])
-        _, curves, problems = load(tmp_path)
-        assert len(problems) == 1
-        if len(curves):
-            assert curves["validation_accuracy"].to_numpy() == pytest.approx([0.5, 0.6, 0.7][: len(curves)])
-
-
-def test_a_run_that_ended_early_counts_for_the_epochs_it_has(tmp_path):
-    write_run(tmp_path / "whole", epochs=3)
-    write_run(tmp_path / "cut", (0.5, 0.6), epochs=3)
-    trials, _, problems = load(tmp_path)
-    assert dict(zip(trials["trial_id"], trials["configuration"], strict=True)) == {
-        "cut": "epochs=2",
-        "whole": "epochs=3",
-    }
-    ((path, state, reason),) = problems
-    assert (path.name, state) == ("cut", "interrupted")
-    assert "2 of 3 epochs" in reason
-
-
-def test_early_stopping_is_no_interruption(tmp_path):
-    write_settings(tmp_path / "run", epochs=9, patience=2)
-    write_events(tmp_path / "run", (0.5,) * 4, losses=[1.0, 0.5, 0.6, 0.7])
-    trials, curves, problems = load(tmp_path)
-    assert not problems
-    assert (trials["epochs"][0], trials["updates"][0], len(curves)) == (9, 4 * 7, 4)
-
-
-def test_a_restart_replaces_what_it_logs_again(tmp_path):
-    write_events(tmp_path / "run", (0.1, 0.2, 0.3), filename_suffix=".a")
-    with SummaryWriter(log_dir=str(tmp_path / "run"), filename_suffix=".b") as writer:
-        for step in (1, 2, 3):
-            for tag in ("Loss/train", "Loss/test", "metric/Accuracy"):
-                writer.add_scalar(tag, 0.9, step)
-    _, curves, problems = load(tmp_path)
-    assert not problems
-    assert curves["validation_accuracy"].to_numpy() == pytest.approx([0.1, 0.9, 0.9, 0.9])
-
-
-def test_a_diverged_run_scores_as_guessing(tmp_path):
-    write_settings(tmp_path / "run", epochs=4)
-    write_events(tmp_path / "run", (0.5, 0.6, 0.1, 0.1), losses=[1.0, 0.5, math.nan, math.nan])
-    trials, curves, problems = load(tmp_path)
-    assert not problems
-    assert (trials["diverged"][0], trials["validation_accuracy"][0], trials["epochs"][0]) == (True, 0.1, 4)
-    assert len(curves) == 3
-
-
-def test_accuracies_in_percent_become_fractions(tmp_path):
-    write_events(tmp_path / "percent", (0.5, 55.0, 80.0))
-    write_events(tmp_path / "fraction", (0.5, 0.55, 1.0))
-    write_events(tmp_path / "neither", (0.5, 55.0, 800.0))
-    trials, _, problems = load(tmp_path)
-    assert trials.set_index("trial_id")["validation_accuracy"].to_dict() == pytest.approx(
-        {"percent": 0.8, "fraction": 1.0}
-    )
-    assert [path.name for path, _, _ in problems] == ["neither"]
-
-
-def test_pictures_and_graphs_beside_the_scalars_are_passed_over(tmp_path):
-    with SummaryWriter(log_dir=str(tmp_path / "run")) as writer:
-        writer.add_text("big", "x" * 100_000)
-        writer.add_histogram("weights", np.arange(10.0))
-        writer.add_hparams({"lr": 0.1}, {"metric": 1.0}, run_name="hp")
-        for tag in ("Loss/train", "Loss/test", "metric/Accuracy"):
-            writer.add_scalar(tag, 0.5, 0)
-    trials, _, problems = load(tmp_path)
-    assert trials["trial_id"].tolist() == ["run"]
-    assert [path.name for path, _, _ in problems] == ["hp"]
 
 
 # --- folders -------------------------------------------------------------------------------------------------------
