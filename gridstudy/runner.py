@@ -210,7 +210,7 @@ def _follow(
     """
     failed = []
     try:
-        for event in events:
+        for event in (_settle(event, logdir) for event in events):
             match event:
                 case Started(trial):
                     progress.trial_started(trial)
@@ -230,6 +230,13 @@ def _follow(
         if isinstance(events, Generator):  # an error's traceback would keep it, and its workers, alive
             events.close()
     return failed
+
+
+def _settle(event: Event, logdir: Path) -> Event:
+    """The event; a trial whose worker died after its result was written has finished, and must not run again."""
+    if isinstance(event, Crashed) and trial_state(logdir, event.job)[0] is TrialState.COMPLETE:
+        return Finished(event.job, read_result(trial_folder(logdir, event.job) / RESULT_FILE))
+    return event
 
 
 def _check_room(logdir: Path, reason: str) -> None:

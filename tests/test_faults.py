@@ -50,7 +50,7 @@ from gridstudy.study import (
 )
 from gridstudy.training import run_trial
 from tests.conftest import DATA, fake_result, fake_run, wait_until
-from tests.fault_jobs import MEGABYTE, limit_memory, run_and_weigh
+from tests.fault_jobs import MEGABYTE, limit_memory, run_and_die, run_and_weigh
 from tests.jobs import double, sleep_and_tell
 
 ROOT = Path(__file__).parents[1]
@@ -304,6 +304,19 @@ def test_a_trial_that_runs_out_of_memory_is_tried_twice_and_recorded_and_the_stu
     assert trial_state(tmp_path, trial)[0] is TrialState.FAILED
     assert "Traceback" in (trial_folder(tmp_path, trial) / ERROR_FILE).read_text()
     assert [row["state"] for row in load_records(tmp_path).problems.to_dict("records")] == ["failed"]
+
+
+@LINUX
+def test_a_worker_that_dies_once_its_trial_is_complete_costs_no_second_run(whole, small_data, tmp_path):
+    train = partial(run_and_die, prepared=small_data, logdir=tmp_path)
+    launcher = LocalLauncher(1, preload=["gridstudy.training"])
+    planned = _plan(tmp_path, small_data)
+    summary = run_study(planned, logdir=tmp_path, train=train, launcher=launcher, progress=StudyTracker())
+    assert summary.failures == {}
+    assert summary.n_run == len(summary.results) == 2
+    assert {read_result(path)[1].attempt for path in find_results(tmp_path)} == {1}
+    assert list(tmp_path.rglob(ERROR_FILE)) == []
+    assert compare_outcomes(whole, tmp_path) == []
 
 
 @LINUX
@@ -583,7 +596,7 @@ BAD_VALUES = {
     "--device": ["", "tpu", "CPU", "cuda:0", "gpu", "cpu ", "\n"],
     "--dataset": ["", "mnist", "Garments", "fashion_mnist", "garments small", "../x"],
     "--validation": ["", "train", "TEST", "val", "holdout,test"],
-    "--logdir": ["", "file", "file/below", "\udcff", LONG, "below/" * 1000],
+    "--logdir": ["", "file", "file/below",  "\udcff", LONG, "below/" * 1000],
     "--data-dir": ["", "nowhere", "no where", "file", ".", "file/below", "nö", LONG],
     "--study": ["", "none.toml", ".", "file", "file/below", "\udcff.toml", "nö\nthing", LONG],
     "--set": [
