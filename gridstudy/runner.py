@@ -100,7 +100,8 @@ def relative_cost(configuration: Configuration) -> float:
 
 def check_logdir(logdir: Path) -> None:
     """Raise StudyError where `logdir` cannot be a log directory."""
-    if os.path.lexists(logdir) and not logdir.is_dir():
+    place = Path(os.path.realpath(logdir))  # missing/../file is that file, although no missing is there
+    if (os.path.lexists(logdir) and not logdir.is_dir()) or (place.exists() and not place.is_dir()):
         raise StudyError(f"the log directory must be a folder; {logdir} is a file")
     try:
         str(logdir).encode()

@@ -596,7 +596,7 @@ BAD_VALUES = {
     "--device": ["", "tpu", "CPU", "cuda:0", "gpu", "cpu ", "\n"],
     "--dataset": ["", "mnist", "Garments", "fashion_mnist", "garments small", "../x"],
     "--validation": ["", "train", "TEST", "val", "holdout,test"],
-    "--logdir": ["", "file", "file/below",  "\udcff", LONG, "below/" * 1000],
+    "--logdir": ["", "file", "file/below", "missing/../file", "\udcff", LONG, "below/" * 1000],
     "--data-dir": ["", "nowhere", "no where", "file", ".", "file/below", "nö", LONG],
     "--study": ["", "none.toml", ".", "file", "file/below", "\udcff.toml", "nö\nthing", LONG],
     "--set": [
