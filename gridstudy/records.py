@@ -387,7 +387,10 @@ def _curve_rows(result: TrialResult, run: TrialRun) -> Iterator[dict[str, Any]]:
 
 def _load_experiments(logdir: Path) -> tuple[tuple[RecordedExperiment, ...], list[dict[str, str]]]:
     experiments, problems = [], []
-    for path in sorted((logdir / EXPERIMENTS_FOLDER).glob("*.toml")):
+    folder = logdir / EXPERIMENTS_FOLDER
+    if os.path.lexists(folder) and not folder.is_dir():
+        problems.append({"path": str(folder), "state": "unreadable", "reason": "must be a folder with the plans"})
+    for path in sorted(folder.glob("*.toml")):
         try:
             experiments.append(_read_experiment(path))
         except RecordError as error:

@@ -509,6 +509,16 @@ def test_a_file_where_a_folder_should_be_is_told(whole, small_data, tmp_path, wh
     assert len(summary.failures) == (what == "configuration")
 
 
+def test_a_file_where_the_plans_should_be_is_told_by_the_analysis(whole, tmp_path):
+    logdir = tmp_path / "logs"
+    shutil.copytree(whole, logdir)
+    shutil.rmtree(logdir / "experiments")
+    (logdir / "experiments").write_text("a file")
+    (problem,) = load_records(logdir).problems.to_dict("records")
+    assert problem["path"] == str(logdir / "experiments")
+    assert problem["state"] == "unreadable"
+
+
 def test_a_result_in_another_trials_folder_is_never_taken_for_that_trials(tmp_path, make_trial):
     for seed in (0, 1):
         folder = trial_folder(tmp_path, make_trial(seed=seed))
