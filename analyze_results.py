@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gridstudy.command_line import BAD_USAGE, Parser, drop_output, prepare_streams, refuse, to_path
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from gridstudy.findings import Findings
     from gridstudy.records import Records
 
-COMPLETE, BAD_USAGE, INTERRUPTED = 0, 2, 130
+COMPLETE, INTERRUPTED = 0, 130
 MOST_PROBLEMS = 50
 
 EPILOG = """\
@@ -34,12 +36,13 @@ exit code: 0 done, 2 bad usage or nothing to analyse, 130 interrupted
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line, without any import that takes time."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     add = parser.add_argument
-    add("--logdir", type=Path, default=Path("modellogs"), metavar="DIR", help="where the logs are (default: modellogs)")
-    add("--output", type=Path, default=Path(), metavar="DIR", help="where the results go (default: this folder)")
+    add("--logdir", type=to_path, default=Path("modellogs"), metavar="DIR",
+        help="where the logs are (default: modellogs)")  # fmt: skip
+    add("--output", type=to_path, default=Path(), metavar="DIR", help="where the results go (default: this folder)")
     add("--margin", default="0.5", metavar="POINTS",
         help="differences up to so many percentage points do not matter (default: 0.5)")  # fmt: skip
     add("--format", choices=["png", "svg", "pdf"], default="png",
@@ -49,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
+    prepare_streams()
     parser = build_parser()
     try:
         arguments = parser.parse_args(argv)
@@ -59,8 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments, list(sys.argv[1:] if argv is None else argv))
     except StudyError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_USAGE
+        return refuse(str(error))
+    except OSError as error:  # a name that is too long, no room for what is printed
+        return refuse(f"the system refused: {error}; mend that and start anew")
     except KeyboardInterrupt:
         print("interrupted; the same command starts anew", file=sys.stderr)
         return INTERRUPTED
@@ -78,11 +83,19 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     findings = estimate(records, margin=margin, command=command_line(argv))
     findings, problems = add_confirmation(findings, arguments.logdir)
     for line in first_screen(findings):
-        print(line, flush=True)
+        say(line)
     notes = write_results(findings, arguments.output, format=arguments.format)
     for line in [*problem_lines(records), *left_out_lines(findings), *problems, *notes]:
-        print(line)
+        say(line)
     return COMPLETE
+
+
+def say(line: str) -> None:
+    """Print a line; where nobody reads any longer, go on without, for the files are still wanted."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        drop_output()
 
 
 def parse_margin(text: str) -> float:

@@ -8,9 +8,10 @@ import re
 import signal
 import sys
 from functools import partial
-from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
+
+from gridstudy.command_line import BAD_USAGE, Parser, drop_output, prepare_streams, refuse, to_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from gridstudy.runner import PlannedTrial, Progress
     from gridstudy.study import Experiment, Value
 
-COMPLETE, SOME_FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+COMPLETE, SOME_FAILED, INTERRUPTED = 0, 1, 130
 
 EPILOG = """\
 experiments and groups:
@@ -40,39 +41,21 @@ exit code: 0 all trials complete, 1 some trial failed, 2 bad usage or data, 130 
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """Tells a mistake in one line, where argparse would put the usage before it."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(BAD_USAGE, f"error: {_one_line(message)}; --help shows what works\n")
-
-
-def _one_line(message: str) -> str:
-    """A message fit for one line of a terminal, whatever the names in it hold."""
-    return "".join(c if c.isprintable() else " " for c in message)
-
-
-def _path(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("a path must not be empty")
-    return Path(text)
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The command line, without any import that takes time."""
-    parser = _Parser(
+    parser = Parser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     add = parser.add_argument
     add("experiments", nargs="*", metavar="EXPERIMENT", help="experiments or groups (default: all)")
     add("--seeds", metavar="N", help="replicates per configuration, or a range like 10-19 (default: 5)")
-    add("--data-dir", type=_path, metavar="DIR", help="folder with Fashion-MNIST (IDX files or fashionmnist.pt)")
+    add("--data-dir", type=to_path, metavar="DIR", help="folder with Fashion-MNIST (IDX files or fashionmnist.pt)")
     add("--dataset", choices=["auto", "fashion-mnist", "garments", "garments-small"], default="auto",
         help="auto: real data where it can be had, else the built-in garments (default: auto)")  # fmt: skip
     add("--validation", choices=["holdout", "test"], default="holdout",
         help="what chooses: 10,000 images held out of training, or, as in the course, the test images "
         "(default: holdout)")  # fmt: skip
-    add("--logdir", type=_path, default=Path("modellogs"), metavar="DIR", help="where logs go (default: modellogs)")
+    add("--logdir", type=to_path, default=Path("modellogs"), metavar="DIR", help="where logs go (default: modellogs)")
     add("--workers", metavar="N", help="trials at a time (default: the CPU cores; 4 on a GPU)")
     add("--launcher", choices=["local", "ray"], default="local",
         help="processes of this machine, or tasks of Ray, which may have many machines (default: local)")  # fmt: skip
@@ -84,12 +67,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto", help="where to train (default: auto)")
     add("--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
         help="override a fixed hyperparameter; the experiment then has a name of its own; repeatable")  # fmt: skip
-    add("--study", type=_path, metavar="FILE.toml", help="run experiments of your own; see examples/own_study.toml")
+    add("--study", type=to_path, metavar="FILE.toml", help="run experiments of your own; see examples/own_study.toml")
     add("--confirm", action="store_true",
         help="rerun the configurations that may be the best on as many fresh seeds, 1000 and up")  # fmt: skip
     add("--dry-run", action="store_true", help="show every trial, the budgets and the time it would take; run nothing")
     add("--list", action="store_true", help="show the experiments with question, hypothesis and grid")
-    add("--compare", nargs=2, type=_path, metavar=("A", "B"), help="compare the outcomes of two log directories")
+    add("--compare", nargs=2, type=to_path, metavar=("A", "B"), help="compare the outcomes of two log directories")
     return parser
 
 
@@ -104,9 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _answer(argv: Sequence[str] | None) -> int:
     """Do what the command line says, and tell what stands against it in one line."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a terminal that lacks a letter must not end a study
-            stream.reconfigure(errors="replace")
+    prepare_streams()
     parser = build_parser()
     try:
         arguments = parser.parse_args(argv)
@@ -119,17 +100,12 @@ def _answer(argv: Sequence[str] | None) -> int:
         sys.stdout.flush()
         return code
     except StudyError as error:
-        return _refuse(str(error))
-    except BrokenPipeError:  # whoever read the output has had enough of it, as head has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return refuse(str(error))
+    except BrokenPipeError:
+        drop_output()
         return SOME_FAILED
     except OSError as error:  # no permission, no room, no more processes
-        return _refuse(f"the system refused: {error}; mend that, and the same command goes on from here")
-
-
-def _refuse(message: str) -> int:
-    print(f"error: {_one_line(message)}", file=sys.stderr)
-    return BAD_USAGE
+        return refuse(f"the system refused: {error}; mend that, and the same command goes on from here")
 
 
 def _run(arguments: argparse.Namespace) -> int:

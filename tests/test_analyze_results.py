@@ -149,10 +149,15 @@ def test_an_output_that_cannot_be_written_is_one_line(
     assert line.startswith("error: --output")
 
 
-@pytest.mark.parametrize("arguments", [["--nonsense"], ["--format", "gif"], ["extra"]])
-def test_bad_usage_is_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(arguments) == 2
-    assert "usage:" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "arguments",
+    [["--nonsense"], ["--format", "gif"], ["extra"], ["--margin"], ["--logdir", ""], ["--output", ""],
+     ["--logdir", "x" * 5000], ["--output", "x" * 5000], ["two\nlines"], ["--logdir", "two\nlines"]],
+)  # fmt: skip
+def test_bad_usage_is_exit_2_and_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
 
 
 def test_every_flag_has_help() -> None:

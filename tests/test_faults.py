@@ -21,6 +21,7 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import analyze_results
 from grid_search_experiments import build_parser, main
 from gridstudy import launchers, records
 from gridstudy.estimates import analyse
@@ -184,6 +185,15 @@ def test_a_read_only_disk_gets_one_line(run, mount, tmp_path):
     assert code == 2
     assert len(_error_lines(err)) == 1
     assert "Read-only" in err
+
+
+@LINUX
+def test_an_analysis_on_a_full_disk_gets_one_line(whole, mount, tmp_path, capsys):
+    disk = mount(tmp_path / "disk", "-t", "tmpfs", "-o", "size=16k", "none")
+    assert analyze_results.main(["--logdir", str(whole), "--output", str(disk)]) == 2
+    (line,) = _error_lines(capsys.readouterr().err)
+    assert f"cannot write {disk}" in line
+    assert "No space left" in line
 
 
 def test_a_disk_that_fills_up_during_a_trial_stops_the_study_with_what_to_do(whole, small_data, tmp_path):
@@ -833,14 +843,39 @@ def test_letters_that_the_terminal_lacks_end_no_study(tmp_path, stream):
     assert b"question" in listed.stdout
 
 
+def _without_a_reader(script, *arguments):
+    """Exit code and stderr of a script whose output nobody reads."""
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    speaking = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    speaking.stdout.close()
+    with speaking.stderr:
+        err = speaking.stderr.read()
+    return speaking.wait(), err
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows breaks pipes in another way")
-def test_a_reader_that_has_had_enough_gets_no_traceback():
-    command = [sys.executable, str(ROOT / "grid_search_experiments.py"), "--list"]
-    listing = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    listing.stdout.close()
-    assert listing.stderr.read() == b""
-    listing.stderr.close()
-    assert listing.wait() == 1
+@pytest.mark.parametrize("what", ["--list", "--compare"])
+def test_a_reader_that_has_had_enough_gets_no_traceback(whole, what):
+    logdirs = [whole, whole] if what == "--compare" else []
+    assert _without_a_reader("grid_search_experiments.py", what, *logdirs) == (1, "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows breaks pipes in another way")
+def test_an_analysis_that_nobody_reads_writes_its_files_all_the_same(whole, tmp_path):
+    code, err = _without_a_reader("analyze_results.py", "--logdir", whole, "--output", tmp_path)
+    assert (code, err) == (0, f"reading {whole} ...\n")
+    assert (tmp_path / "report.html").stat().st_size > 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows hands streams down in another way")
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_stream_that_is_closed_ends_nothing(tmp_path, stream):
+    command = [sys.executable, str(ROOT / "grid_search_experiments.py"), "epochs", *TINY, "--logdir", str(tmp_path)]
+    closed = subprocess.run(
+        command, preexec_fn=partial(os.close, stream), capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert (closed.returncode, _error_lines(closed.stderr)) == (0, [])
+    assert len(list(find_results(tmp_path))) == 6
 
 
 # --- shutdown --------------------------------------------------------------------------------------------------------
