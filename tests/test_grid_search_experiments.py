@@ -136,11 +136,17 @@ def test_a_bad_command_gets_one_line_and_writes_nothing(run, tmp_path, arguments
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+def _hear_interruptions():
+    """Undo what a shell does to a command in the background, whose children would be deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _start(tmp_path, *arguments):
     command = [sys.executable, "grid_search_experiments.py", "--logdir", str(tmp_path), *arguments]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        preexec_fn=_hear_interruptions if os.name != "nt" else None,  # noqa: PLW1509
+    )  # fmt: skip
 
 
 def test_a_study_killed_midway_and_started_again_ends_with_the_same_bits(run, tmp_path, request):

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 
 import pytest
 
+from gridstudy import launchers
 from gridstudy.launchers import Crashed, Finished, InProcessLauncher, LocalLauncher, Started
 from tests.conftest import wait_until
-from tests.jobs import die_on_3, double, exit_on_3, fail_on_odd, sleep_and_tell
+from tests.jobs import die_on_3, double, exit_on_3, fail_on_odd, sleep_and_tell, tell_and_stop
 
 
 @pytest.mark.parametrize("launcher", [InProcessLauncher(), LocalLauncher(2), LocalLauncher(1)])
@@ -54,6 +58,23 @@ def test_closing_the_iterator_gives_running_jobs_a_moment_and_leaves_no_process(
     wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
     events.close()
     assert not any(_is_alive(int(path.name)) for path in tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows stops no process")
+def test_a_worker_that_hears_nothing_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(launchers, "GRACE_S", 0.1)
+    events = LocalLauncher(1).run(tell_and_stop, [tmp_path])
+    next(events)
+    wait_until(lambda: any(tmp_path.iterdir()))
+    closing = threading.Thread(target=events.close, daemon=True)
+    closing.start()
+    closing.join(10)
+    (pid,) = (int(path.name) for path in tmp_path.iterdir())
+    try:
+        assert not _is_alive(pid)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_workers_end_with_a_runner_that_is_killed(tmp_path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -9,8 +10,8 @@ from gridstudy.launchers import InProcessLauncher, Started
 from gridstudy.progress import StudyTracker
 from gridstudy.records import ERROR_FILE, RESULT_FILE, load_records, trial_folder
 from gridstudy.runner import best_configurations, lock_logdir, plan_trials, relative_cost, run_study
-from gridstudy.study import StudyError, TrialState
-from tests.conftest import DATA, FakeTrainer
+from gridstudy.study import LearningCurve, StudyError, TrialState
+from tests.conftest import DATA, FakeTrainer, fake_result
 
 
 def _run(logdir, experiment, trainer, seeds=range(2), launcher=None):
@@ -126,12 +127,12 @@ def test_two_runners_in_one_process_are_kept_apart_too(tmp_path):
 
 
 def test_the_best_come_first_and_the_unstable_last(tmp_path, experiment, make_trial):
-    from tests.conftest import fake_result
-
+    lucky = replace(fake_result(make_trial(2)), curve=LearningCurve((1.0,), (1.0,), (0.99,)))
     results = [
+        *[lucky] * 9,
+        fake_result(make_trial(2, 5), diverged=True),
         fake_result(make_trial(0, 1)),
         fake_result(make_trial(1, 0)),
-        fake_result(make_trial(2, 5), diverged=True),
     ]
     rows = best_configurations(experiment, results)
     assert [row["name"] for row in rows] == [
@@ -140,3 +141,4 @@ def test_the_best_come_first_and_the_unstable_last(tmp_path, experiment, make_tr
         make_trial(2).configuration.name,
     ]
     assert rows[2]["n_diverged"] == 1
+    assert rows[2]["mean"] > rows[0]["mean"]

@@ -199,6 +199,8 @@ def test_a_pickle_that_runs_code_is_not_run(tmp_path, monkeypatch):
         ({"testlabels": torch.full((20,), 11)}, "label 11"),
         ({"testlabels": torch.full((20,), -1)}, "whole numbers"),
         ({"testdata": torch.full((20, 28, 28), 0.5)}, "whole numbers"),
+        ({"testdata": torch.full((20, 28, 28), float("nan"))}, "whole numbers"),
+        ({"testdata": torch.full((20, 28, 28), float("inf"))}, "whole numbers"),
         ({"testdata": torch.zeros(20, 28, 28, dtype=torch.uint8)}, "not Fashion-MNIST: SHA-256"),
     ],
 )

@@ -45,6 +45,23 @@ def test_one_seed_gives_the_same_bits_and_another_seed_others(train):
     assert train()[0].curve != train(seed=1)[0].curve
 
 
+@pytest.fixture
+def threads():
+    """Set the number of torch's threads, and put it back."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_any_number_of_threads_gives_the_same_bits(train, threads):
+    results = []
+    for n_threads in (1, 2, 3, 8):
+        threads(n_threads)
+        results.append(train(batch_size=64, units1=512, units2=512)[0])
+        assert torch.get_num_threads() == n_threads
+    assert results[1:] == results[:-1]
+
+
 def test_fewer_epochs_are_the_first_epochs_of_more(train):
     short, long = train(epochs=2)[0].curve, train(epochs=3)[0].curve
     assert short.validation_accuracy == long.validation_accuracy[:2]
