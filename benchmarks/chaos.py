@@ -58,13 +58,14 @@ Snapshot = Mapping[Path, Fingerprint]
 
 @dataclass(frozen=True)
 class Row:
-    """How often a fault was tried, and what became of the trials."""
+    """How often a fault was tried, what became of the trials, and how often a process outlived its study."""
 
     fault: str
     tried: int
     lost: int
     doubled: int
     differing: int
+    left_behind: int = 0
     note: str = ""
 
 
@@ -209,8 +210,8 @@ class Tally:
             file=sys.stderr,
         )
 
-    def row(self, note: str) -> Row:
-        return Row(self.fault, self.tried, self.lost, self.doubled, self.differing, note)
+    def row(self, note: str, *, left_behind: int = 0) -> Row:
+        return Row(self.fault, self.tried, self.lost, self.doubled, self.differing, left_behind, note)
 
 
 def try_fault(fault: str, n_times: int, *, reference: Path, work: Path, seed: int) -> Row:
@@ -227,7 +228,7 @@ def try_fault(fault: str, n_times: int, *, reference: Path, work: Path, seed: in
         else:
             tally.go_on(study, before, reference)
         shutil.rmtree(study.logdir)
-    return tally.row(f"{n_left} left a process behind; {n_missed} more had ended before the strike")
+    return tally.row(f"{n_missed} more had ended before the strike", left_behind=n_left)
 
 
 def strike(
@@ -322,7 +323,7 @@ def try_long_run(n_trials: int, *, work: Path) -> Row:
     runs = [read_result(path)[1] for path in find_results(study.logdir)]
     n_again = sum(run.attempt > 1 for run in runs)
     note = "; ".join(describe_weights(samples, n_trials) for samples in weights.values())
-    return Row(f"{n_trials} trials in one go", 1, n_trials - len(runs), n_again, 0, note)
+    return Row(f"{n_trials} trials in one go", 1, n_trials - len(runs), n_again, 0, note=note)
 
 
 def weigh(pid: int) -> tuple[int, int]:
@@ -376,7 +377,7 @@ def write_tables(rows: Sequence[Row], path: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the faults and print the table; 1 where a trial was lost, doubled or differs."""
+    """Run the faults and print the table; 1 where a trial was lost, doubled or differs, or a process left."""
     parser = argparse.ArgumentParser(description="Break running studies at random moments, and count what is lost.")
     add = parser.add_argument
     add("--times", type=int, default=100, metavar="N", help="strikes by kill -9 (default: 100)")
@@ -391,7 +392,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = list(run_all(arguments.times, n_trials=arguments.trials, work=Path(work), seed=arguments.seed))
     print(format_table(rows))
     write_tables(rows, arguments.output)
-    return int(any(row.lost or row.doubled or row.differing for row in rows))
+    return int(any(row.lost or row.doubled or row.differing or row.left_behind for row in rows))
 
 
 if __name__ == "__main__":

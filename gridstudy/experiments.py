@@ -193,7 +193,7 @@ def select_experiments(
 def read_study_file(path: Path) -> list[Mapping[str, Any]]:
     """The experiment tables of a user's study file; StudyError names the file and what is wrong with it."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors may mark the encoding
     except OSError as error:
         raise StudyError(f"cannot read the study file {path}: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, a number of 5,000 digits, 1,000 brackets

@@ -72,6 +72,13 @@ def test_a_study_file_at_fault_gets_one_line(tmp_path, text, message):
     assert "\n" not in str(error.value)
 
 
+def test_a_study_file_may_begin_with_the_mark_of_its_encoding(request, tmp_path):
+    example = request.config.rootpath / "examples" / "own_study.toml"
+    marked = tmp_path / "marked.toml"
+    marked.write_bytes(b"\xef\xbb\xbf" + example.read_bytes())
+    assert read_study_file(marked) == read_study_file(example)
+
+
 def test_a_study_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(StudyError, match="cannot read the study file"):
         read_study_file(tmp_path / "none.toml")
