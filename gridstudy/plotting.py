@@ -16,7 +16,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from matplotlib.typing import LineStyleType
 
 from gridstudy.comparisons import FOREIGN
@@ -270,6 +270,7 @@ def set_scale(ax: Axes, scale: Scale) -> None:
         ax.xaxis.set_minor_locator(NullLocator())
     elif scale.kind == "log":
         ax.xaxis.set_major_locator(LogLocator(subs=(1,)))
+        ax.xaxis.set_minor_formatter(NullFormatter())
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_value(value)))
     if scale.kind == "category":
         ax.set_xlim(-0.6, len(scale.values) - 0.4)

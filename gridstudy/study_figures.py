@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
@@ -115,12 +116,17 @@ def draw_pairing(comparisons: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ends = [points.min() * 0.9, points.max() * 1.1]
     ax.plot(ends, ends, color=GREY, linewidth=1, linestyle="--")
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_minor_locator(NullLocator())
-        axis.set_major_formatter("{x:g}")
+        _set_log_ticks(axis)
     ax.set(xlabel="unpaired (percentage points)", ylabel="paired by seed (percentage points)", xlim=ends, ylim=ends)
     ax.set_title(f"standard deviation of {len(points):,} differences;\nbelow the line pairing sharpens")
     return ax
+
+
+def _set_log_ticks(axis: Axis) -> None:
+    """Plain numbers at 1, 2 and 5 of each decade: less than a decade would else get labels in exponents, and many."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter("{x:g}")
 
 
 def paired_comparisons(estimates: StudyEstimates) -> pd.DataFrame:
@@ -177,7 +183,7 @@ def draw_time(points: pd.DataFrame, *, styles: Mapping[str, Style], ax: Axes | N
     for row in points[points["validation_accuracy_mean"] >= lowest].to_dict("records"):
         _draw_timed(ax, row, styles[row["configuration"]])
     ax.set_xscale("log")
-    ax.xaxis.set_major_formatter("{x:g}")
+    _set_log_ticks(ax.xaxis)
     ax.set_xlabel("seconds per trial (mean over seeds)")
     set_percent(ax, along="y")
     set_legend(ax, handles)

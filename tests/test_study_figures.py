@@ -63,6 +63,17 @@ def test_pareto_front_rises_and_nothing_faster_beats_it(study, styles):
     assert len(legend_of(ax)) == len(front)
 
 
+def test_times_within_a_decade_are_marked_in_plain_numbers(study, styles):
+    points = time_points(study.estimates)
+    seconds = points["seconds_mean"].to_numpy()
+    squeezed = 0.3 * (seconds / seconds.min()) ** (np.log(8) / np.log(seconds.max() / seconds.min()))
+    ax = draw_time(points.assign(seconds_mean=squeezed), styles=styles)
+    ax.figure.canvas.draw()
+    low, high = ax.get_xlim()
+    labels = [t.get_text() for t in ax.get_xticklabels(which="both") if low <= t.get_position()[0] <= high]
+    assert labels == ["0.5", "1", "2"]
+
+
 def test_search_ends_at_the_whole_grid_and_halving_costs_less(study):
     (search, *_) = searches_shown(study.answers)
     assert search.experiment == "learning_rate_per_optimizer"
