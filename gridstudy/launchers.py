@@ -77,7 +77,7 @@ def _call(function: Callable[[Any], Any], job: Any) -> Finished | Crashed:
 
 
 class LocalLauncher:
-    """Runs jobs in `n_workers` processes of this machine; a worker that dies is replaced.
+    """Runs jobs in `n_workers` processes of this machine; a worker whose job raised, or that died, is replaced.
 
     `preload` names modules that a server process imports once, to fork workers from, where the system has such a
     server; elsewhere each worker imports what it needs. `setup` is called first in every worker.
@@ -115,7 +115,8 @@ class LocalLauncher:
             while any(worker.job is not None for worker in workers):
                 for number in _ready(workers):
                     event = workers[number].collect()
-                    if isinstance(event, Crashed) and not workers[number].process.is_alive():
+                    if isinstance(event, Crashed):  # alive or not: what a failure spoils, as a GPU's state, it keeps
+                        workers[number].end()
                         workers[number] = self._start(function)
                     yield event
                     if waiting:
@@ -169,6 +170,12 @@ class _Worker:
             self.process.join()
             return Crashed(job, _describe_exit(self.process.exitcode))
         return Finished(job, value) if reason is None else Crashed(job, reason)
+
+    def end(self) -> None:
+        """End the process, which has no job."""
+        self.connection.close()
+        self.process.kill()
+        self.process.join()
 
 
 def _ready(workers: list[_Worker]) -> list[int]:

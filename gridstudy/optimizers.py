@@ -40,7 +40,7 @@ class SGD(FlatOptimizer):
         self, parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float = 0.0, momentum: float = 0.0
     ) -> None:
         super().__init__(parameters, lr=lr)
-        self._is_first_step = True
+        self._is_first_step = momentum > 0
         self._update = partial(
             torch._fused_sgd_,
             [self._values],

@@ -414,7 +414,7 @@ def compare_outcomes(first: Path, second: Path) -> list[str]:
         a, b = (of.get(trial_id) for of in outcomes)
         if a is None or b is None:
             lines.append(f"{trial_id}: only in {second if a is None else first}")
-        elif differing := [key for key in a if not _same(a[key], b.get(key))]:
+        elif differing := [key for key in {**a, **b} if not _same(a.get(key), b.get(key))]:
             lines.append(f"{trial_id}: differs in {', '.join(differing)}")
     return lines
 

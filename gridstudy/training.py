@@ -262,7 +262,10 @@ def _one_thread() -> Iterator[None]:
 @contextmanager
 def _log_to(path: Path) -> Iterator[None]:
     name = str(path).replace("{", "{{").replace("}", "}}")  # loguru fills in what stands in braces
-    sink = logger.add(name, format="{time:YYYY-MM-DD HH:mm:ss.SSS} {level} {message}", encoding="utf-8")
+    layout = "{time:YYYY-MM-DD HH:mm:ss.SSS} {level} {message}"
+    sink = logger.add(
+        name, format=layout, encoding="utf-8", catch=False
+    )  # a full disk ends the trial, not only its log
     try:
         yield
     finally:

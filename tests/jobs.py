@@ -17,6 +17,18 @@ def fail_on_odd(job):
     return job
 
 
+_spoiled: list[int] = []
+
+
+def spoil_on_3(job):
+    """As a GPU does after some errors: what comes after the third job in its process fails too."""
+    if job == 3:
+        _spoiled.append(job)
+    if _spoiled:
+        raise RuntimeError("spoiled")
+    return job
+
+
 def die_on_3(job):
     if job == 3:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -12,7 +12,7 @@ import pytest
 from gridstudy import launchers
 from gridstudy.launchers import Crashed, Finished, InProcessLauncher, LocalLauncher, Started
 from tests.conftest import wait_until
-from tests.jobs import die_on_3, double, exit_on_3, fail_on_odd, sleep_and_tell, tell_and_stop
+from tests.jobs import die_on_3, double, exit_on_3, fail_on_odd, sleep_and_tell, spoil_on_3, tell_and_stop
 
 
 @pytest.mark.parametrize("launcher", [InProcessLauncher(), LocalLauncher(2), LocalLauncher(1)])
@@ -38,6 +38,12 @@ def test_a_killed_worker_is_replaced_and_its_signal_told():
         (3, "the worker process was killed by SIGKILL")
     ]
     assert sorted(e.job for e in events if isinstance(e, Finished)) == [0, 1, 2, 4, 5, 6, 7]
+
+
+def test_a_worker_whose_job_raised_is_replaced_for_it_may_be_spoiled():
+    events = list(LocalLauncher(1).run(spoil_on_3, range(7)))
+    assert [e.job for e in events if isinstance(e, Crashed)] == [3]
+    assert [e.job for e in events if isinstance(e, Finished)] == [0, 1, 2, 4, 5, 6]
 
 
 def test_a_worker_that_exits_is_told_with_its_exit_code():

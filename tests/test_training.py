@@ -4,11 +4,13 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from gridstudy import training
 from gridstudy.data import open_splits
 from gridstudy.network import MLP
 from gridstudy.study import Configuration, TrialConfig
@@ -141,6 +143,12 @@ def test_the_folder_holds_what_mltrainer_and_we_write_and_every_toml_parses(trai
     assert tomllib.loads((timestamped / "model.toml").read_text())["model"]["units1"] == 32
     assert tomllib.loads((folder / "trial.toml").read_text())["model"]["train_steps"] == 20
     assert "Epoch 1" in (folder / "trial.log").read_text()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+def test_a_log_that_cannot_be_written_ends_the_trial_not_only_the_log():
+    with pytest.raises(OSError, match="No space left"), training._log_to(Path("/dev/full")):
+        training.logger.info("a line")
 
 
 def test_settings_parse_below_a_folder_with_quotes_and_backslashes(small_data, splits, tmp_path):
