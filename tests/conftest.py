@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,6 +19,10 @@ from gridstudy.data import PreparedData, prepare
 from gridstudy.records import clear_trial, trial_folder, write_result
 from gridstudy.study import Experiment, LearningCurve, TrialConfig, TrialResult, TrialRun, parse_experiment
 from tests.fashion_mnist import TINY, idx_bytes
+
+if TYPE_CHECKING:
+    from gridstudy.plotting import Style
+    from tests.pictures import Study
 
 TWO_BY_TWO = {
     "name": "two_by_two",
@@ -151,3 +156,18 @@ def wait_until(condition: Callable[[], bool], *, timeout_s: float = 60.0) -> Non
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
+
+
+@pytest.fixture
+def study() -> Study:
+    """A whole study with its estimates, for the figures."""
+    from tests.pictures import whole_study
+
+    return whole_study()
+
+
+@pytest.fixture
+def styles(study: Study) -> dict[str, Style]:
+    from gridstudy.plotting import configuration_styles
+
+    return configuration_styles(study.estimates.experiments)

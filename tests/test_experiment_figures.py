@@ -20,20 +20,10 @@ from gridstudy.experiment_figures import (
 from gridstudy.figures import all_pictures
 from gridstudy.plotting import configuration_styles
 from gridstudy.study import parse_experiment
-from tests.pictures import UNSTABLE, Study, interval_ends, legend_of, make_study, ticks_of, whole_study
+from tests.pictures import UNSTABLE, interval_ends, legend_of, make_study, ticks_of
 from tests.tables import make_records
 
 pytestmark = pytest.mark.usefixtures("no_figure_left_open")
-
-
-@pytest.fixture
-def study() -> Study:
-    return whole_study()
-
-
-@pytest.fixture
-def styles(study):
-    return configuration_styles(study.estimates.experiments)
 
 
 # --- accuracy ------------------------------------------------------------------------------------------------------

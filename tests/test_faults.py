@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import analyze_results
+from benchmarks.chaos import hear_interruptions
 from grid_search_experiments import build_parser, main
 from gridstudy import launchers, records, runner
 from gridstudy.estimates import analyse
@@ -637,16 +638,11 @@ def test_a_changed_grid_keeps_what_it_shares_and_loses_nothing(whole, small_data
     assert len(load_records(logdir).trials) == 3
 
 
-def _hear_interruptions():
-    """Undo what a shell does to a command in the background, whose children would be deaf to Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def _start(logdir, *arguments, script=("grid_search_experiments.py",)):
     return subprocess.Popen(
         [sys.executable, *script, "--logdir", str(logdir), *arguments],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        preexec_fn=_hear_interruptions if os.name != "nt" else None,  # noqa: PLW1509
+        preexec_fn=hear_interruptions if os.name != "nt" else None,  # noqa: PLW1509
     )  # fmt: skip
 
 
@@ -997,6 +993,7 @@ def test_a_second_ctrl_c_stops_at_once_and_leaves_no_process(tmp_path):
 
 ENTRY_SCRIPT = """
 import signal, sys
+from benchmarks.chaos import hear_interruptions
 from grid_search_experiments import main
 print("here", flush=True)
 code = main(sys.argv[1:])

@@ -14,17 +14,12 @@ from gridstudy.figures import all_pictures
 from gridstudy.plotting import configuration_styles
 from gridstudy.records import Records
 from gridstudy.study import parse_experiment
-from tests.pictures import NAMES, Study, interval_ends, legend_of, make_study, whole_study
+from tests.pictures import NAMES, interval_ends, legend_of, make_study
 from tests.tables import make_foreign, make_records
 
 OWN_STUDY = Path(__file__).parents[1] / "examples" / "own_study.toml"
 
 pytestmark = pytest.mark.usefixtures("no_figure_left_open")
-
-
-@pytest.fixture
-def study() -> Study:
-    return whole_study()
 
 
 def test_every_picture_carries_the_labels():

@@ -8,6 +8,7 @@ import tomllib
 
 import pytest
 
+from benchmarks.chaos import hear_interruptions
 from grid_search_experiments import main
 from tests.conftest import wait_until
 
@@ -136,16 +137,11 @@ def test_a_bad_command_gets_one_line_and_writes_nothing(run, tmp_path, arguments
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def _hear_interruptions():
-    """Undo what a shell does to a command in the background, whose children would be deaf to Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def _start(tmp_path, *arguments):
     command = [sys.executable, "grid_search_experiments.py", "--logdir", str(tmp_path), *arguments]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        preexec_fn=_hear_interruptions if os.name != "nt" else None,  # noqa: PLW1509
+        preexec_fn=hear_interruptions if os.name != "nt" else None,  # noqa: PLW1509
     )  # fmt: skip
 
 

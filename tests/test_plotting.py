@@ -16,19 +16,8 @@ from gridstudy.plotting import (
     short_value,
     wrap,
 )
-from tests.pictures import Study, whole_study
 
 pytestmark = pytest.mark.usefixtures("no_figure_left_open")
-
-
-@pytest.fixture
-def study() -> Study:
-    return whole_study()
-
-
-@pytest.fixture
-def styles(study):
-    return configuration_styles(study.estimates.experiments)
 
 
 # --- words ---------------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gridstudy.plotting import configuration_styles
 from gridstudy.study_figures import (
     draw_pairing,
     draw_ranking,
@@ -17,19 +16,9 @@ from gridstudy.study_figures import (
     single_runs,
     time_points,
 )
-from tests.pictures import UNSTABLE, Study, legend_of, whole_study
+from tests.pictures import UNSTABLE, legend_of
 
 pytestmark = pytest.mark.usefixtures("no_figure_left_open")
-
-
-@pytest.fixture
-def study() -> Study:
-    return whole_study()
-
-
-@pytest.fixture
-def styles(study):
-    return configuration_styles(study.estimates.experiments)
 
 
 def test_single_runs_appear_under_the_names_of_their_experiments(study):
