@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gridstudy.command_line import BAD_USAGE, Parser, drop_output, prepare_streams, refuse, to_path
+from gridstudy.cli.command_line import BAD_USAGE, Parser, drop_output, prepare_streams, refuse, to_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gridstudy.figures import SavedFigure
-    from gridstudy.findings import Findings
-    from gridstudy.records import Records
+    from gridstudy.records.records import Records
+    from gridstudy.reporting.figures import SavedFigure
+    from gridstudy.statistics.findings import Findings
 
 COMPLETE, INTERRUPTED = 0, 130
 MOST_PROBLEMS = 50
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser.parse_args(argv)
     except SystemExit as end:
         return COMPLETE if end.code == 0 else BAD_USAGE
-    from gridstudy.study import StudyError
+    from gridstudy.core.study import StudyError
 
     try:
         return _run(arguments, list(sys.argv[1:] if argv is None else argv))
@@ -76,7 +76,7 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     check_folders(arguments.logdir, arguments.output)
     print(f"reading {arguments.logdir} ...", file=sys.stderr, flush=True)
 
-    from gridstudy.records import load_records
+    from gridstudy.records.records import load_records
 
     records = load_records(arguments.logdir)
     check_records(records, arguments.logdir)
@@ -100,7 +100,7 @@ def say(line: str) -> None:
 
 def parse_margin(text: str) -> float:
     """`0.5` percentage points -> 0.005; StudyError on anything outside 0 to 50."""
-    from gridstudy.study import StudyError
+    from gridstudy.core.study import StudyError
 
     try:
         margin = float(text)
@@ -113,7 +113,7 @@ def parse_margin(text: str) -> float:
 
 def check_folders(logdir: Path, output: Path) -> None:
     """Refuse a log directory that is not there and an output folder that cannot be written, before any work."""
-    from gridstudy.study import StudyError
+    from gridstudy.core.study import StudyError
 
     if not logdir.is_dir():
         raise StudyError(
@@ -130,7 +130,7 @@ def check_folders(logdir: Path, output: Path) -> None:
 
 def check_records(records: Records, logdir: Path) -> None:
     """Refuse to analyse nothing, and say what is there instead."""
-    from gridstudy.study import StudyError
+    from gridstudy.core.study import StudyError
 
     if len(records.trials):
         return
@@ -153,10 +153,10 @@ def command_line(argv: Sequence[str]) -> str:
 
 def estimate(records: Records, *, margin: float, command: str) -> Findings:
     """All that the records say, without figures."""
-    from gridstudy.estimates import analyse
-    from gridstudy.findings import Findings
-    from gridstudy.interactions import cell_table, factorials, interaction_table
-    from gridstudy.questions import answer_questions
+    from gridstudy.statistics.estimates import analyse
+    from gridstudy.statistics.findings import Findings
+    from gridstudy.statistics.interactions import cell_table, factorials, interaction_table
+    from gridstudy.statistics.questions import answer_questions
 
     estimates = analyse(records, margin=margin)
     plans = [e.experiment for e in estimates.experiments if e.experiment.configurations]
@@ -173,7 +173,7 @@ def add_confirmation(findings: Findings, logdir: Path) -> tuple[Findings, list[s
     """Add what the fresh seeds say, and a line for each frozen selection that cannot be read."""
     from dataclasses import replace
 
-    from gridstudy.confirmations import confirmation_results
+    from gridstudy.cli.confirmations import confirmation_results
 
     confirmation, problems = confirmation_results(logdir, findings.estimates)
     return replace(findings, confirmation=confirmation), problems
@@ -183,10 +183,10 @@ def write_results(findings: Findings, output: Path, *, format: str) -> list[str]
     """Write tables, figures and report; return what the user must know about it."""
     from dataclasses import replace
 
-    from gridstudy.findings import study_facts
-    from gridstudy.report import write_report
-    from gridstudy.study import StudyError
-    from gridstudy.tables import study_tables, write_tables
+    from gridstudy.core.study import StudyError
+    from gridstudy.reporting.report import write_report
+    from gridstudy.reporting.tables import study_tables, write_tables
+    from gridstudy.statistics.findings import study_facts
 
     try:
         tables = study_tables(
@@ -204,7 +204,7 @@ def write_results(findings: Findings, output: Path, *, format: str) -> list[str]
 
 def draw_figures(findings: Findings, folder: Path, *, format: str) -> dict[str, SavedFigure]:
     """Save all figures as `format`, and return those that a browser can show."""
-    from gridstudy.figures import save_figures
+    from gridstudy.reporting.figures import save_figures
 
     for kind in dict.fromkeys([format, "png" if format == "pdf" else format]):
         figures = save_figures(
@@ -215,8 +215,8 @@ def draw_figures(findings: Findings, folder: Path, *, format: str) -> dict[str, 
 
 def first_screen(findings: Findings) -> list[str]:
     """The one-page summary in about ten lines."""
-    from gridstudy.findings import study_facts
-    from gridstudy.summary import summary_lines
+    from gridstudy.reporting.summary import summary_lines
+    from gridstudy.statistics.findings import study_facts
 
     facts = study_facts(findings)
     return summary_lines(findings, dict(zip(facts["quantity"], facts["value"], strict=True)))

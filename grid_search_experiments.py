@@ -11,16 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gridstudy.command_line import BAD_USAGE, Parser, drop_output, prepare_streams, refuse, to_path
+from gridstudy.cli.command_line import BAD_USAGE, Parser, drop_output, prepare_streams, refuse, to_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gridstudy.data import PreparedData
-    from gridstudy.launchers import Launcher
-    from gridstudy.records import Confirmation
-    from gridstudy.runner import PlannedTrial, Progress
-    from gridstudy.study import Experiment, Value
+    from gridstudy.core.study import Experiment, Value
+    from gridstudy.fashion.data import PreparedData
+    from gridstudy.records.records import Confirmation
+    from gridstudy.running.launchers import Launcher
+    from gridstudy.running.runner import PlannedTrial, Progress
 
 COMPLETE, SOME_FAILED, INTERRUPTED = 0, 1, 130
 
@@ -93,7 +93,7 @@ def _answer(argv: Sequence[str] | None) -> int:
         arguments = parser.parse_args(argv)
     except SystemExit as end:
         return COMPLETE if end.code == 0 else BAD_USAGE
-    from gridstudy.study import StudyError
+    from gridstudy.core.study import StudyError
 
     try:
         code = _run(arguments)
@@ -109,10 +109,10 @@ def _answer(argv: Sequence[str] | None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from gridstudy import console
-    from gridstudy.experiments import read_study_file, select_experiments
-    from gridstudy.records import compare_outcomes
-    from gridstudy.study import StudyError
+    from gridstudy.core.study import StudyError
+    from gridstudy.fashion.experiments import read_study_file, select_experiments
+    from gridstudy.records.records import compare_outcomes
+    from gridstudy.running import console
 
     if arguments.compare:
         return console.print_comparison(compare_outcomes(*arguments.compare))
@@ -133,18 +133,18 @@ def _run(arguments: argparse.Namespace) -> int:
 def _run_trials(
     arguments: argparse.Namespace, experiments: Sequence[Experiment], seeds: Sequence[int], n_workers: int | None
 ) -> int:
-    from gridstudy.launchers import LocalLauncher
+    from gridstudy.running.launchers import LocalLauncher
 
     gpus_per_trial = _check_ray(arguments)
     _check_mlflow(arguments.mlflow)
     on_ray = arguments.launcher == "ray"
-    launcher = LocalLauncher(n_workers or count_cores(), preload=["gridstudy.training"], setup=_quiet_worker)
+    launcher = LocalLauncher(n_workers or count_cores(), preload=["gridstudy.fashion.training"], setup=_quiet_worker)
     if not (arguments.dry_run or on_ray):
         launcher.warm_up()
 
-    from gridstudy import console
-    from gridstudy.runner import check_logdir, lock_logdir, plan_trials, record_plans, recorded_dataset
-    from gridstudy.training import run_trial
+    from gridstudy.fashion.training import run_trial
+    from gridstudy.running import console
+    from gridstudy.running.runner import check_logdir, lock_logdir, plan_trials, record_plans, recorded_dataset
 
     check_logdir(arguments.logdir)
     prepared = _prepare_data(arguments, recorded=recorded_dataset(arguments.logdir))
@@ -159,7 +159,7 @@ def _run_trials(
     confirmations: list[Confirmation] = []
     plan: Callable[..., list[PlannedTrial]] = partial(plan_trials, experiments, seeds)
     if arguments.confirm:
-        from gridstudy.confirmations import choose_confirmations, plan_confirmations, restrict
+        from gridstudy.cli.confirmations import choose_confirmations, plan_confirmations, restrict
 
         confirmations = choose_confirmations(experiments, logdir=arguments.logdir, data=prepared.identity)
         experiments = restrict(experiments, confirmations)
@@ -188,7 +188,7 @@ def _run_trials(
 
 def _check_ray(arguments: argparse.Namespace) -> float:
     """The part of a GPU that a trial gets on Ray; StudyError on options that do not go together, or without ray."""
-    from gridstudy.study import StudyError
+    from gridstudy.core.study import StudyError
 
     text = arguments.gpus_per_trial
     if arguments.launcher != "ray":
@@ -201,7 +201,7 @@ def _check_ray(arguments: argparse.Namespace) -> float:
         raise StudyError(
             f"on Ray a trial is trained on the CPU, or with --gpus-per-trial on CUDA; got --device {arguments.device}"
         )
-    from gridstudy.ray_launcher import import_ray
+    from gridstudy.running.ray_launcher import import_ray
 
     import_ray(local=arguments.ray_address is None)
     return float(text or 0)
@@ -211,8 +211,8 @@ def _on_ray(
     arguments: argparse.Namespace, prepared: PreparedData, *, n_workers: int | None, device: str, gpus_per_trial: float
 ) -> tuple[Callable[..., Any], Launcher]:
     """How to train a trial on Ray, and the launcher that has it done and puts what comes back into the records."""
-    from gridstudy.ray_launcher import RayLauncher
-    from gridstudy.remote_trials import place_trial, split_arrays, train_remotely
+    from gridstudy.fashion.remote_trials import place_trial, split_arrays, train_remotely
+    from gridstudy.running.ray_launcher import RayLauncher
 
     launcher = RayLauncher(
         n_workers if arguments.ray_address else n_workers or count_cores(),
@@ -226,14 +226,14 @@ def _on_ray(
 
 def _check_mlflow(uri: str | None) -> None:
     if uri is not None:
-        from gridstudy.mlflow_log import check_uri
+        from gridstudy.running.mlflow_log import check_uri
 
         check_uri(uri)
 
 
 def _with_mlflow(progress: Progress, arguments: argparse.Namespace, experiments: Sequence[Experiment]) -> Progress:
-    from gridstudy.console import warn
-    from gridstudy.mlflow_log import MLflowProgress
+    from gridstudy.running.console import warn
+    from gridstudy.running.mlflow_log import MLflowProgress
 
     return MLflowProgress(progress, uri=arguments.mlflow, logdir=arguments.logdir, experiments=experiments, warn=warn)
 
@@ -247,9 +247,9 @@ def _train(
     launcher: Launcher,
     progress: Progress,
 ) -> int:
-    from gridstudy import console
-    from gridstudy.runner import run_study
-    from gridstudy.training import write_hparams_header
+    from gridstudy.fashion.training import write_hparams_header
+    from gridstudy.running import console
+    from gridstudy.running.runner import run_study
 
     console.print_unusable(planned)
     write_hparams_header(logdir)
@@ -273,10 +273,10 @@ def _show_plan(
     n_workers: int,
     device: str,
 ) -> None:
-    from gridstudy import console
-    from gridstudy.noise import planned_resolution
-    from gridstudy.records import load_records
-    from gridstudy.training import estimate_seconds
+    from gridstudy.fashion.training import estimate_seconds
+    from gridstudy.records.records import load_records
+    from gridstudy.running import console
+    from gridstudy.statistics.noise import planned_resolution
 
     configurations = dict.fromkeys(p.trial.configuration for p in planned)
     n_seeds = len({p.trial.seed for p in planned})
@@ -292,10 +292,10 @@ def _show_plan(
 
 
 def _prepare_data(arguments: argparse.Namespace, *, recorded: str | None) -> PreparedData:
-    from gridstudy.console import warn
-    from gridstudy.data import prepare
-    from gridstudy.sources import DataError
-    from gridstudy.study import StudyError
+    from gridstudy.core.study import StudyError
+    from gridstudy.fashion.data import prepare
+    from gridstudy.fashion.sources import DataError
+    from gridstudy.running.console import warn
 
     try:
         return prepare(
@@ -310,7 +310,7 @@ def _prepare_data(arguments: argparse.Namespace, *, recorded: str | None) -> Pre
 
 
 def _check_batch_sizes(experiments: Sequence[Experiment], prepared: PreparedData) -> None:
-    from gridstudy.study import StudyError
+    from gridstudy.core.study import StudyError
 
     largest = max(c.batch_size for experiment in experiments for c in experiment.configurations)
     if largest > prepared.n_train:
@@ -318,8 +318,8 @@ def _check_batch_sizes(experiments: Sequence[Experiment], prepared: PreparedData
 
 
 def _choose_device(requested: str) -> tuple[str, str]:
-    from gridstudy.study import StudyError
-    from gridstudy.training import choose_device
+    from gridstudy.core.study import StudyError
+    from gridstudy.fashion.training import choose_device
 
     try:
         return choose_device(requested)
@@ -328,15 +328,15 @@ def _choose_device(requested: str) -> tuple[str, str]:
 
 
 def _quiet_worker() -> None:
-    from gridstudy.training import quiet_process
+    from gridstudy.fashion.training import quiet_process
 
     quiet_process()
 
 
 def parse_seeds(text: str) -> range:
     """`5` -> seeds 0 to 4, `10-19` -> seeds 10 to 19; StudyError on anything else."""
-    from gridstudy.runner import CONFIRMATION_SEED
-    from gridstudy.study import StudyError
+    from gridstudy.core.study import StudyError
+    from gridstudy.running.runner import CONFIRMATION_SEED
 
     match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", text, flags=re.ASCII)
     seeds = range(0) if not match else range(int(match[1])) if not match[2] else range(int(match[1]), int(match[2]) + 1)
@@ -351,7 +351,7 @@ def parse_seeds(text: str) -> range:
 
 def parse_workers(text: str | None) -> int | None:
     """A number of workers from 1 to 256; StudyError on anything else."""
-    from gridstudy.study import StudyError
+    from gridstudy.core.study import StudyError
 
     if text is None:
         return None
@@ -362,7 +362,7 @@ def parse_workers(text: str | None) -> int | None:
 
 def parse_overrides(texts: Sequence[str]) -> dict[str, Value]:
     """`["train_steps=782"]` -> {"train_steps": 782}; StudyError on anything else."""
-    from gridstudy.study import Configuration, StudyError
+    from gridstudy.core.study import Configuration, StudyError
 
     overrides: dict[str, Value] = {}
     for text in texts:

@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import tomli_w
 
-from gridstudy.records import RecordError, compare_outcomes, find_results, read_result
+from gridstudy.records.records import RecordError, compare_outcomes, find_results, read_result
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("batch_size", "--set", "train_steps=5", "--seeds", "2")

@@ -30,9 +30,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from grid_search_experiments import count_cores
-from gridstudy.experiments import select_experiments
-from gridstudy.records import LOG_FILE, TRIAL_FILE, find_results, read_result
-from gridstudy.study import N_CLASSES, Configuration, TrialConfig, TrialResult
+from gridstudy.core.study import N_CLASSES, Configuration, TrialConfig, TrialResult
+from gridstudy.fashion.experiments import select_experiments
+from gridstudy.records.records import LOG_FILE, TRIAL_FILE, find_results, read_result
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from gridstudy.data import PreparedData
+    from gridstudy.fashion.data import PreparedData
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
@@ -129,7 +129,7 @@ def train_naively(configuration: Configuration, *, data_dir: Path, logdir: Path,
     from mltrainer import ReportTypes, Trainer, TrainerSettings, metrics
     from mltrainer.preprocessors import BasePreprocessor
 
-    from gridstudy.network import MLP
+    from gridstudy.fashion.network import MLP
 
     streamers: Mapping[str, Any] = FashionDatasetFactory(fashionmnistsettings, datadir=data_dir).create_datastreamer(
         batchsize=configuration.batch_size, preprocessor=BasePreprocessor()
@@ -187,7 +187,7 @@ def run_optuna(objective: Objective, n_entries: int, work: Path) -> None:
 
 def run_ray(objective: Objective, n_entries: int, work: Path) -> None:
     """Ray Tune's grid search over the entries on JOBS CPUs, one for each trial."""
-    from gridstudy.ray_launcher import import_ray
+    from gridstudy.running.ray_launcher import import_ray
 
     ray = import_ray(local=True)
     tune = import_module("ray.tune")
@@ -238,7 +238,7 @@ def write_mads_file(path: Path, prepared: PreparedData) -> None:
     """Write data that was prepared with the test images as validation in the form of mads-datasets' fashionmnist.pt."""
     import torch
 
-    from gridstudy.data import open_splits
+    from gridstudy.fashion.data import open_splits
 
     splits = open_splits(prepared)
     path.parent.mkdir(parents=True)
@@ -253,7 +253,7 @@ def write_mads_file(path: Path, prepared: PreparedData) -> None:
 
 def prepare_setting(arguments: argparse.Namespace, work: Path) -> tuple[Setting, PreparedData, float]:
     """Make a data cache of our own and mads-datasets' file; returns also the seconds that the cache took."""
-    from gridstudy.data import prepare
+    from gridstudy.fashion.data import prepare
 
     warn = partial(print, file=sys.stderr)
     clock = time.perf_counter()
@@ -564,7 +564,7 @@ def measure_updates(prepared: PreparedData, folder: Path, *, n_updates: int = 30
     """What an update of the baseline costs by phase, what an epoch and a trial cost beside updates; one thread."""
     import torch
 
-    from gridstudy.data import open_splits
+    from gridstudy.fashion.data import open_splits
 
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -584,8 +584,8 @@ def _baseline_trial(prepared: PreparedData, values: Mapping[str, Any] | None = N
 
 
 def _measure_phases(trial: TrialConfig, splits: Any, folder: Path, n_updates: int) -> Iterator[Measurement]:
-    from gridstudy import training
-    from gridstudy.gradients import CrossEntropyGradients
+    from gridstudy.fashion import training
+    from gridstudy.fashion.gradients import CrossEntropyGradients
 
     training.quiet_process()
     folder.mkdir()
@@ -622,8 +622,8 @@ def _forward(model: Any, loss_fn: Any, images: Any, labels: Any) -> None:
 
 def _measure_fixed(prepared: PreparedData, splits: Any, logdir: Path) -> Iterator[Measurement]:
     """What a trial costs that trains next to nothing, its two evaluations taken off."""
-    from gridstudy import training
-    from gridstudy.network import MLP
+    from gridstudy.fashion import training
+    from gridstudy.fashion.network import MLP
 
     trial = _baseline_trial(prepared, TINY)
     run = partial(training.run_trial, trial, prepared=prepared, logdir=logdir, device="cpu", attempt=1)
@@ -846,7 +846,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run_loop(arguments.loop[0], work=Path(arguments.loop[1]), logdir=Path(arguments.loop[2]))
     if arguments.dataset.startswith("garments"):
         arguments.data_dir = None
-    from gridstudy.sources import DataError
+    from gridstudy.fashion.sources import DataError
 
     try:
         contestants = choose_contestants(arguments.only, headline=arguments.headline)

@@ -17,7 +17,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gridstudy.comparisons import (
+from gridstudy.core.study import Experiment
+from gridstudy.fashion.experiments import select_experiments
+from gridstudy.statistics.comparisons import (
     ALPHA,
     LEAST_SEEDS,
     Floats,
@@ -28,12 +30,17 @@ from gridstudy.comparisons import (
     select_trials,
     tied_set,
 )
-from gridstudy.estimates import MARGIN, choose_group
-from gridstudy.experiments import select_experiments
-from gridstudy.flags import LEVEL, is_infeasible, overfitting, search_edges, still_improving, train_loss_rising
-from gridstudy.noise import NoiseFloor, logdir_spread, noise_floor
-from gridstudy.study import Experiment
-from gridstudy.verdicts import CONTRADICTED, SUPPORTED, Evidence, arm_p_values, judge
+from gridstudy.statistics.estimates import MARGIN, choose_group
+from gridstudy.statistics.flags import (
+    LEVEL,
+    is_infeasible,
+    overfitting,
+    search_edges,
+    still_improving,
+    train_loss_rising,
+)
+from gridstudy.statistics.noise import NoiseFloor, logdir_spread, noise_floor
+from gridstudy.statistics.verdicts import CONTRADICTED, SUPPORTED, Evidence, arm_p_values, judge
 
 SEEDS = (3, 5, 10)
 Draw = Callable[[np.random.Generator, int, int], Floats]
@@ -294,7 +301,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _draw_from(logdir: Path | None) -> Draw:
     if logdir is None:
         return draw_noise
-    from gridstudy.records import load_records
+    from gridstudy.records.records import load_records
 
     _, trials, _ = choose_group(load_records(logdir).trials)
     trials = select_trials(trials)

@@ -14,14 +14,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from gridstudy import sources
-from gridstudy.data import PreparedData, prepare
-from gridstudy.records import clear_trial, trial_folder, write_result
-from gridstudy.study import Experiment, LearningCurve, TrialConfig, TrialResult, TrialRun, parse_experiment
+from gridstudy.core.study import Experiment, LearningCurve, TrialConfig, TrialResult, TrialRun, parse_experiment
+from gridstudy.fashion import sources
+from gridstudy.fashion.data import PreparedData, prepare
+from gridstudy.records.records import clear_trial, trial_folder, write_result
 from tests.fashion_mnist import TINY, idx_bytes
 
 if TYPE_CHECKING:
-    from gridstudy.plotting import Style
+    from gridstudy.reporting.plotting import Style
     from tests.pictures import Study
 
 TWO_BY_TWO = {
@@ -168,6 +168,6 @@ def study() -> Study:
 
 @pytest.fixture
 def styles(study: Study) -> dict[str, Style]:
-    from gridstudy.plotting import configuration_styles
+    from gridstudy.reporting.plotting import configuration_styles
 
     return configuration_styles(study.estimates.experiments)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from gridstudy import sources
-from gridstudy.data import prepare
-from gridstudy.sources import DataError
+from gridstudy.fashion import sources
+from gridstudy.fashion.data import prepare
+from gridstudy.fashion.sources import DataError
 
 TINY = {"train": 60, "test": 20}
 

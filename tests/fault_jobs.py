@@ -8,7 +8,7 @@ import resource
 import signal
 from pathlib import Path
 
-from gridstudy.training import run_trial
+from gridstudy.fashion.training import run_trial
 
 MEGABYTE = 1 << 20
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gridstudy.foreign import load_foreign
+from gridstudy.records.foreign.runs import load_foreign
 
 pytest.importorskip("torch")
 from torch.utils.tensorboard.writer import SummaryWriter

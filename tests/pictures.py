@@ -10,11 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from gridstudy.estimates import ExperimentEstimate, StudyEstimates, analyse
-from gridstudy.figures import SavedFigure, save_figures
-from gridstudy.interactions import cell_table, factorials, interaction_table
-from gridstudy.questions import StudyAnswers, answer_questions
-from gridstudy.records import Records
+from gridstudy.records.records import Records
+from gridstudy.reporting.figures import SavedFigure, save_figures
+from gridstudy.statistics.estimates import ExperimentEstimate, StudyEstimates, analyse
+from gridstudy.statistics.interactions import cell_table, factorials, interaction_table
+from gridstudy.statistics.questions import StudyAnswers, answer_questions
 from tests.tables import make_records
 
 UNSTABLE = "learning_rate=0.01"

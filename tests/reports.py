@@ -7,12 +7,12 @@ from functools import cache
 import pandas as pd
 
 from analyze_results import estimate
-from gridstudy.blocks import stamp_blocks
-from gridstudy.findings import Findings, study_facts
-from gridstudy.noise import FROM_EXPERIMENT
-from gridstudy.records import Records
-from gridstudy.tables import study_tables
-from gridstudy.verdicts import ContrastEstimate, Verdict
+from gridstudy.records.records import Records
+from gridstudy.reporting.blocks import stamp_blocks
+from gridstudy.reporting.tables import study_tables
+from gridstudy.statistics.findings import Findings, study_facts
+from gridstudy.statistics.noise import FROM_EXPERIMENT
+from gridstudy.statistics.verdicts import ContrastEstimate, Verdict
 from tests.tables import make_records
 
 FRESH = stamp_blocks(

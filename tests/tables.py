@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gridstudy.experiments import select_experiments
-from gridstudy.records import (
+from gridstudy.core.study import Configuration, Experiment, LearningCurve, TrialConfig, TrialResult, TrialRun
+from gridstudy.fashion.experiments import select_experiments
+from gridstudy.records.records import (
     CURVE_COLUMNS,
     PROBLEM_COLUMNS,
     TRIAL_COLUMNS,
@@ -20,7 +21,6 @@ from gridstudy.records import (
     _curve_rows,
     _trial_row,
 )
-from gridstudy.study import Configuration, Experiment, LearningCurve, TrialConfig, TrialResult, TrialRun
 
 
 def make_records(

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from benchmarks import compare
 from benchmarks.compare import Measurement
-from gridstudy.data import PreparedData, prepare
-from gridstudy.records import LOG_FILE, TRIAL_FILE, trial_folder, write_result
-from gridstudy.study import Configuration, LearningCurve
+from gridstudy.core.study import Configuration, LearningCurve
+from gridstudy.fashion.data import PreparedData, prepare
+from gridstudy.records.records import LOG_FILE, TRIAL_FILE, trial_folder, write_result
 from tests.conftest import fake_result, fake_run
 
 

@@ -14,8 +14,8 @@ import pytest
 
 import analyze_results
 import grid_search_experiments
-from gridstudy.experiments import GROUPS, TABLES, read_study_file, select_experiments
-from gridstudy.study import HYPERPARAMETERS, TrialConfig
+from gridstudy.core.study import HYPERPARAMETERS, TrialConfig
+from gridstudy.fashion.experiments import GROUPS, TABLES, read_study_file, select_experiments
 from tests.conftest import DATA
 
 ROOT = Path(__file__).parents[1]

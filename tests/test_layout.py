@@ -1,79 +1,101 @@
-"""The package's layers: who may import whom, and where torch lives."""
+"""The package's rooms: who may import whom, and where torch lives."""
 
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "gridstudy"
 
-TORCH = {"network", "gradients", "optimizers", "sources", "data", "training", "lean_mltrainer", "remote_trials"}
-"""The modules that may import torch or mltrainer while they are imported."""
+MAY_IMPORT = {
+    "core": set(),
+    "records": {"core"},
+    "running": {"core", "records"},
+    "statistics": {"core", "records"},
+    "reporting": {"core", "records", "statistics"},
+    "fashion": {"core", "records"},
+    "cli": {"core", "records", "running", "statistics", "reporting", "fashion"},
+}
+"""Room -> the rooms it may import from; `gridstudy/__init__.py` and `__main__.py` may import everything."""
 
-RUNNING = {"training", "gradients", "optimizers", "network", "data", "sources", "garments", "launchers", "runner",
-           "progress", "console"}  # fmt: skip
-ANALYSING = {"comparisons", "noise", "flags", "verdicts", "estimates", "interactions", "questions", "plotting",
-             "experiment_figures", "study_figures", "figures", "tables", "findings", "phrases", "result_sentences",
-             "question_sentences", "summary", "blocks", "page", "report"}  # fmt: skip
-DRAWING = {"plotting", "experiment_figures", "study_figures", "figures"}
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py") if len(path.relative_to(PACKAGE).parts) > 1)
 
 
-def _modules() -> dict[str, Path]:
-    return {path.stem: path for path in (ROOT / "gridstudy").glob("*.py") if path.stem != "__init__"}
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0]
 
 
-def _imports(path: Path, *, top_level_only: bool = False) -> set[str]:
-    """Full names of imported modules; what stands under TYPE_CHECKING or in a function counts only if asked."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    nodes = tree.body if top_level_only else ast.walk(tree)
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def imported(path: Path) -> set[str]:
+    """Full names of all imported modules, also in functions and under TYPE_CHECKING."""
     names: set[str] = set()
-    for node in nodes:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name_of(path)}: imports are absolute"
+            names.add(node.module or "")
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
     return names
 
 
-def _ours(path: Path) -> set[str]:
-    return {name.split(".")[1] for name in _imports(path) if name.startswith("gridstudy.")} & set(_modules())
+def rooms_imported(path: Path) -> set[str]:
+    return {name.split(".")[1] for name in imported(path) if name.startswith("gridstudy.")} & set(MAY_IMPORT)
 
 
-def test_torch_is_imported_only_where_training_needs_it():
-    for name, path in _modules().items():
-        roots = {imported.split(".")[0] for imported in _imports(path, top_level_only=True)}
-        assert name in TORCH or not roots & {"torch", "mltrainer"}, name
+def test_every_module_is_in_a_room_of_the_table():
+    assert {room_of(path) for path in modules()} == set(MAY_IMPORT)
+    assert {path.name for path in PACKAGE.glob("*.py")} <= {"__init__.py", "__main__.py"}
 
 
-def test_nothing_imports_a_script():
-    for path in _modules().values():
-        assert not {"grid_search_experiments", "analyze_results"} & _imports(path), path.name
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_a_room_imports_only_what_the_table_allows(path: Path):
+    room = room_of(path)
+    assert rooms_imported(path) <= MAY_IMPORT[room] | {room}, name_of(path)
 
 
-def test_the_words_of_the_study_import_nothing_of_ours():
-    assert _ours(_modules()["study"]) == set()
-    assert _ours(_modules()["experiments"]) <= {"study"}
-    assert _ours(_modules()["launchers"]) == set()
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_torch_is_imported_in_fashion_only(path: Path):
+    roots = {name.split(".")[0] for name in imported(path)}
+    assert room_of(path) == "fashion" or not roots & {"torch", "mltrainer", "mads_datasets"}, name_of(path)
 
 
-@pytest.mark.parametrize("name", sorted(ANALYSING))
-def test_the_analysis_reads_records_and_never_the_running_half(name):
-    reached, queue = set(), [name]
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_nothing_imports_a_script(path: Path):
+    assert not imported(path) & {"grid_search_experiments", "analyze_results"}, name_of(path)
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_computing_never_plots_and_plotting_never_computes(path: Path):
+    roots = {name.split(".")[0] for name in imported(path)}
+    if room_of(path) != "reporting":
+        assert not roots & {"matplotlib", "seaborn"}, name_of(path)
+    else:
+        assert not roots & {"scipy", "statsmodels"}, name_of(path)
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_rooms_are_free_of_import_circles(path: Path):
+    """No module reaches itself over imports made while it is loaded."""
+    known = {"gridstudy." + p.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): p for p in modules()}
+    start = next(name for name, p in known.items() if p == path)
+    reached: set[str] = set()
+    queue = [path]
     while queue:
-        module = queue.pop()
-        if module not in reached:
-            reached.add(module)
-            queue.extend(_ours(_modules()[module]))
-    assert not reached & RUNNING, f"{name} reaches {sorted(reached & RUNNING)}"
-    assert not reached & TORCH
+        for name in imported(queue.pop()) & set(known):
+            assert name != start or path.name == "__init__.py", name_of(path)
+            if name not in reached:
+                reached.add(name)
+                queue.append(known[name])
 
 
-def test_figures_compute_nothing_and_estimates_draw_nothing():
-    modules = _modules()
-    for name in DRAWING:
-        assert not {"scipy", "statsmodels"} & {n.split(".")[0] for n in _imports(modules[name])}, name
-    for name in ANALYSING - DRAWING - {"report"}:
-        assert not {"matplotlib", "seaborn"} & {n.split(".")[0] for n in _imports(modules[name])}, name
+def test_standard_library_names_are_not_shadowed():
+    assert not {path.stem for path in modules()} & (sys.stdlib_module_names - {"statistics", "__init__"})

@@ -18,8 +18,8 @@ from tree_sitter import Language, Node, Parser
 
 import analyze_results
 import grid_search_experiments
-from gridstudy import console
-from gridstudy.experiments import GROUPS, TABLES, select_experiments
+from gridstudy.fashion.experiments import GROUPS, TABLES, select_experiments
+from gridstudy.running import console
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "run_experiments.ps1"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.power import TTestPower
 
-from gridstudy.comparisons import objective_table
+from gridstudy.statistics.comparisons import objective_table
 from simulations.simulate import (
     Rate,
     best_in_tied_set,

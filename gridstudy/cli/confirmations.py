@@ -1,0 +1,91 @@
+"""The cure of the winner's curse: what may be the best is frozen, then run again on fresh seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from gridstudy.core.study import Experiment, StudyError, TrialConfig
+from gridstudy.records.records import Confirmation, RecordError, load_records, read_confirmation
+from gridstudy.running.runner import CONFIRMATION_SEED, PlannedTrial, plan_trials, relative_cost
+from gridstudy.statistics.estimates import CONFIRMATION_COLUMNS, StudyEstimates, analyse, confirmation_table
+
+LEAST_SEEDS = 3
+
+
+def choose_confirmations(
+    experiments: Iterable[Experiment], *, logdir: Path, data: Mapping[str, str]
+) -> list[Confirmation]:
+    """For each experiment the selection that was frozen earlier, else its tied set as the records have it now.
+
+    `data` says which records count. Raises StudyError where an experiment has no tied set to confirm.
+    """
+    estimates = analyse(load_records(logdir))
+    differing = [name for name, value in data.items() if estimates.group.get(name, value) != value]
+    if differing:
+        raise StudyError(
+            f"the records in {logdir} differ from this run in {', '.join(differing)}; --confirm needs the same data"
+        )
+    return [_frozen(logdir, e.name) or _choose(estimates, e.name) for e in experiments]
+
+
+def _frozen(logdir: Path, experiment: str) -> Confirmation | None:
+    try:
+        return read_confirmation(logdir, experiment)
+    except RecordError as error:
+        raise StudyError(f"the frozen selection of {experiment} {error}; delete it to choose anew") from None
+
+
+def _choose(estimates: StudyEstimates, name: str) -> Confirmation:
+    found = [e for e in estimates.experiments if e.experiment.name == name]
+    seeds = sorted(int(s) for s in found[0].objectives.dropna(how="all").index) if found else []
+    if len(seeds) < LEAST_SEEDS or not found[0].tied:
+        raise StudyError(
+            f"--confirm reruns what may be the best, which takes {LEAST_SEEDS} seeds of {name}; "
+            f"got {len(seeds)}; run the experiment first"
+        )
+    fresh = range(CONFIRMATION_SEED, CONFIRMATION_SEED + len(seeds))
+    return Confirmation(name, tuple(found[0].tied), tuple(seeds), tuple(fresh))
+
+
+def restrict(experiments: Sequence[Experiment], confirmations: Sequence[Confirmation]) -> list[Experiment]:
+    """The experiments with the configurations to confirm only."""
+    return [
+        replace(e, configurations=tuple(c for c in e.configurations if c.name in chosen.configurations), contrasts=())
+        for e, chosen in zip(experiments, confirmations, strict=True)
+    ]
+
+
+def plan_confirmations(
+    experiments: Sequence[Experiment],
+    confirmations: Sequence[Confirmation],
+    *,
+    data: Mapping[str, str],
+    logdir: Path,
+) -> list[PlannedTrial]:
+    """Every trial of the restricted experiments on the fresh seeds of each, longest first."""
+    planned: dict[TrialConfig, PlannedTrial] = {}
+    for experiment, confirmation in zip(experiments, confirmations, strict=True):
+        for p in plan_trials([experiment], confirmation.fresh_seeds, data=data, logdir=logdir):
+            planned[p.trial] = p
+    return sorted(planned.values(), key=lambda p: -relative_cost(p.trial.configuration))
+
+
+def confirmation_results(logdir: Path, estimates: StudyEstimates) -> tuple[pd.DataFrame, list[str]]:
+    """CONFIRMATION_COLUMNS of every frozen selection, and a line for each that cannot be read."""
+    tables, problems = [], []
+    for name in [e.experiment.name for e in estimates.experiments]:
+        try:
+            frozen = read_confirmation(logdir, name)
+        except RecordError as error:
+            problems.append(f"the frozen selection of {name} {error}; it is left out")
+            continue
+        if frozen:
+            tables.append(
+                confirmation_table(estimates, name, frozen.configurations, selection_seeds=frozen.selection_seeds)
+            )
+    empty = pd.DataFrame(columns=list(CONFIRMATION_COLUMNS))
+    return (pd.concat(tables, ignore_index=True) if tables else empty), problems

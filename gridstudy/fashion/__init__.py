@@ -1,0 +1,1 @@
+"""The built-in subject: multilayer perceptrons on Fashion-MNIST."""

@@ -1,0 +1,212 @@
+"""The experiments of the study and of its follow-ups: the only place where a grid value is written."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gridstudy.core.study import Experiment, StudyError, Value, parse_experiment
+
+FACTORS_OF_2_UNITS = [16, 32, 64, 128, 256, 512]
+FACTORS_OF_2_BATCHES = [4, 8, 16, 32, 64, 128]
+EXAMPLES_PER_EPOCH = 6400
+"""Images per epoch of the baseline: 100 steps of 64."""
+
+STUDY: tuple[Mapping[str, Any], ...] = (
+    {
+        "name": "epochs",
+        "question": "What do more epochs bring, and what do they cost?",
+        "hypothesis": "Ten epochs of 100 updates beat three.",
+        "contrasts": [{"better": {"epochs": 10}, "worse": {"epochs": 3}}],
+        "scientific": ["epochs"],
+        "grid": {"epochs": [3, 5, 10]},
+    },
+    {
+        "name": "units",
+        "question": "How wide should the two hidden layers be?",
+        "hypothesis": "Two layers of 256 units beat two layers of 16.",
+        "contrasts": [{"better": {"units1": 256, "units2": 256}, "worse": {"units1": 16, "units2": 16}}],
+        "scientific": ["units1", "units2"],
+        "grid": {"units1": FACTORS_OF_2_UNITS, "units2": FACTORS_OF_2_UNITS},
+    },
+    {
+        "name": "batch_size",
+        "question": "Which batch size is best at an equal number of updates?",
+        "hypothesis": "At an equal number of updates a batch of 64 beats a batch of 4.",
+        "contrasts": [{"better": {"batch_size": 64}, "worse": {"batch_size": 4}}],
+        "scientific": ["batch_size"],
+        "grid": {"batch_size": FACTORS_OF_2_BATCHES},
+    },
+    {
+        "name": "depth",
+        "question": "Does a second or a third hidden layer help?",
+        "hypothesis": "Two hidden layers beat one, and three beat two.",
+        "contrasts": [
+            {"better": {"depth": 2}, "worse": {"depth": 1}},
+            {"better": {"depth": 3}, "worse": {"depth": 2}},
+        ],
+        "scientific": ["depth"],
+        "grid": {"depth": [1, 2, 3]},
+    },
+    {
+        "name": "learning_rate",
+        "question": "Which learning rate suits Adam within 500 updates?",
+        "hypothesis": "Adam's default rate of 1e-3 beats 1e-5, which is too slow for 500 updates.",
+        "contrasts": [{"better": {"learning_rate": 1e-3}, "worse": {"learning_rate": 1e-5}}],
+        "scientific": ["learning_rate"],
+        "grid": {"learning_rate": [1e-2, 5e-3, 1e-3, 5e-4, 1e-4, 1e-5]},
+    },
+    {
+        "name": "optimizer",
+        "question": "Which optimizer is best at a learning rate of 1e-3?",
+        "hypothesis": "At a learning rate of 1e-3, the default of Adam and not of SGD, Adam beats SGD.",
+        "contrasts": [{"better": {"optimizer": "Adam"}, "worse": {"optimizer": "SGD"}}],
+        "scientific": ["optimizer"],
+        "grid": {"optimizer": ["SGD", "Adam", "AdamW", "RMSprop"]},
+    },
+    {
+        "name": "combined",
+        "question": "Which of three hand-picked combinations is best?",
+        "hypothesis": "The largest network with the most updates beats both cheaper combinations.",
+        "contrasts": [
+            {"better": {"batch_size": 32}, "worse": {"batch_size": 64}},
+            {"better": {"batch_size": 32}, "worse": {"batch_size": 128}},
+        ],
+        "scientific": ["epochs", "batch_size", "units1", "units2", "depth", "learning_rate", "optimizer"],
+        "configurations": [
+            {"epochs": 10, "batch_size": 32, "units1": 512, "units2": 256, "depth": 2, "learning_rate": 1e-3,
+             "optimizer": "Adam"},
+            {"epochs": 10, "batch_size": 64, "units1": 256, "units2": 128, "depth": 3, "learning_rate": 5e-4,
+             "optimizer": "AdamW"},
+            {"epochs": 5, "batch_size": 128, "units1": 128, "units2": 64, "depth": 2, "learning_rate": 1e-3,
+             "optimizer": "Adam"},
+        ],
+    },
+)  # fmt: skip
+
+FOLLOW_UP: tuple[Mapping[str, Any], ...] = (
+    {
+        "name": "batch_size_equal_examples",
+        "question": "Which batch size is best when every arm sees the same number of images?",
+        "hypothesis": "At equal examples a batch of 16, with four times the updates, beats a batch of 64.",
+        "contrasts": [{"better": {"batch_size": 16}, "worse": {"batch_size": 64}}],
+        "scientific": ["batch_size"],
+        "configurations": [{"batch_size": b, "train_steps": EXAMPLES_PER_EPOCH // b} for b in FACTORS_OF_2_BATCHES],
+    },
+    {
+        "name": "learning_rate_per_optimizer",
+        "question": "Which optimizer is best when each has its own learning rate?",
+        "hypothesis": "SGD with momentum at its best rate beats SGD without at its best rate.",
+        "contrasts": [
+            {"better": {"optimizer": "SGD", "momentum": 0.9}, "worse": {"optimizer": "SGD", "momentum": 0.0}}
+        ],
+        "scientific": ["optimizer", "momentum"],
+        "nuisance": ["learning_rate"],
+        "configurations": [
+            {"optimizer": optimizer, "momentum": momentum, "learning_rate": rate}
+            for optimizer, momentum, rates in (
+                ("SGD", 0.0, (1.0, 0.3, 0.1, 0.03, 0.01)),
+                ("SGD", 0.9, (0.3, 0.1, 0.03, 0.01, 0.003)),
+                ("Adam", 0.0, (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)),
+                ("AdamW", 0.0, (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)),
+                ("RMSprop", 0.0, (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)),
+            )
+            for rate in rates
+        ],
+    },
+    {
+        "name": "depth_x_units",
+        "question": "Does the best width depend on the depth?",
+        "hypothesis": "Width matters more than depth: one layer of 256 beats three layers of 16.",
+        "contrasts": [{"better": {"depth": 1, "units1": 256}, "worse": {"depth": 3, "units1": 16}}],
+        "scientific": ["depth", "units1"],
+        "configurations": [
+            {"depth": depth, "units1": units, "units2": units} for depth in (1, 2, 3) for units in FACTORS_OF_2_UNITS
+        ],
+    },
+    {
+        "name": "learning_rate_x_batch_size",
+        "question": "Does the best learning rate depend on the batch size, at equal examples?",
+        "hypothesis": "Small batches want small rates and large ones large rates: "
+        "1e-3 beats 1e-2 at a batch of 16, and 3e-3 beats 3e-4 at a batch of 128.",
+        "contrasts": [
+            {"better": {"batch_size": 16, "learning_rate": 1e-3}, "worse": {"batch_size": 16, "learning_rate": 1e-2}},
+            {"better": {"batch_size": 128, "learning_rate": 3e-3}, "worse": {"batch_size": 128, "learning_rate": 3e-4}},
+        ],
+        "scientific": ["learning_rate", "batch_size"],
+        "configurations": [
+            {"learning_rate": rate, "batch_size": b, "train_steps": EXAMPLES_PER_EPOCH // b}
+            for rate in (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
+            for b in (16, 32, 64, 128)
+        ],
+    },
+    {
+        "name": "learning_rate_over_epochs",
+        "question": "Does the best learning rate depend on the number of epochs?",
+        "hypothesis": "After 20 epochs 1e-3 beats both ends of the range, 1e-2 and 1e-4.",
+        "contrasts": [
+            {"better": {"learning_rate": 1e-3}, "worse": {"learning_rate": 1e-2}},
+            {"better": {"learning_rate": 1e-3}, "worse": {"learning_rate": 1e-4}},
+        ],
+        "scientific": ["learning_rate"],
+        "curve_epochs": [1, 2, 5, 10, 20],
+        "fixed": {"epochs": 20},
+        "grid": {"learning_rate": [1e-2, 3e-3, 1e-3, 3e-4, 1e-4]},
+    },
+    {
+        "name": "full_passes",
+        "question": "Where does the baseline end when it sees the whole training split ten times?",
+        "hypothesis": "Ten passes bring the baseline to the level that plain networks reach on these images.",
+        "scientific": [],
+        "configurations": [{"epochs": 10, "train_steps": 782}],
+    },
+)  # fmt: skip
+
+TABLES: Mapping[str, Mapping[str, Any]] = {table["name"]: table for table in STUDY + FOLLOW_UP}
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "all": tuple(table["name"] for table in STUDY),
+    "quick": tuple(table["name"] for table in STUDY if table["name"] != "units"),
+    "follow-up": tuple(table["name"] for table in FOLLOW_UP),
+}
+
+
+def select_experiments(
+    names: Sequence[str], *, overrides: Mapping[str, Value] | None = None, own: Iterable[Mapping[str, Any]] = ()
+) -> tuple[Experiment, ...]:
+    """The experiments that `names` (experiments or groups, the user's `own` included) stand for, each once, in order.
+
+    Raises StudyError on a name that is neither.
+    """
+    own = list(own)
+    tables = {**TABLES, **{table["name"]: table for table in own}}
+    default = [table["name"] for table in own] or ["all"]
+    chosen: dict[str, None] = {}
+    for name in names or default:
+        if name not in tables and name not in GROUPS:
+            raise StudyError(f"no experiment or group {name!r}; known: {', '.join([*tables, *GROUPS])}")
+        chosen.update(dict.fromkeys(GROUPS.get(name, (name,))))
+    return tuple(parse_experiment(tables[name], overrides=overrides) for name in chosen)
+
+
+def read_study_file(path: Path) -> list[Mapping[str, Any]]:
+    """The experiment tables of a user's study file; StudyError names the file and what is wrong with it."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors may mark the encoding
+    except OSError as error:
+        raise StudyError(f"cannot read the study file {path}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, a number of 5,000 digits, 1,000 brackets
+        raise StudyError(f"the study file {path} is not valid TOML: {error}") from None
+    tables: list[Mapping[str, Any]] = content.pop("experiment", None)
+    if content or not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
+        raise StudyError(f"the study file {path} must hold [[experiment]] tables and nothing else")
+    for table in tables:
+        experiment = parse_experiment(table)
+        if experiment.name.lower() in {*TABLES, *GROUPS}:  # on many disks "Epochs" and "epochs" are one file
+            raise StudyError(
+                f"the study file {path} names an experiment {experiment.name!r}, which is built in; rename it"
+            )
+    if len({table["name"].lower() for table in tables}) < len(tables):
+        raise StudyError(f"the study file {path} gives two experiments one name")
+    return tables

@@ -1,0 +1,1 @@
+"""What a log directory holds, and all of it as tables."""

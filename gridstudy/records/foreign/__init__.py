@@ -1,0 +1,1 @@
+"""Logs of other programs as tables of the same form."""

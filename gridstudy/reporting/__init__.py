@@ -1,0 +1,1 @@
+"""From findings to tables, figures, sentences and the report."""

@@ -1,0 +1,124 @@
+"""How far replicates scatter, and what difference a number of seeds can resolve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from gridstudy.statistics.comparisons import (
+    LEAST_SEEDS,
+    Floats,
+    compare_pairs,
+    describe,
+    detectable_effect,
+    is_paired,
+    replicate_table,
+    select_trials,
+)
+
+REFERENCE_SD = 0.0069
+"""Standard deviation of a configuration over its seeds: the median of the reference study (reference/, 10 seeds)."""
+REFERENCE_DIFFERENCE_SD = 0.0083
+"""Standard deviation of a paired difference: the median over the pairs within its experiments."""
+
+FROM_EXPERIMENT = "this experiment"
+FROM_LOGDIR = "repeated configurations in the logdir"
+FROM_REFERENCE = "reference study, assumed"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Typical standard deviations of a configuration and of a paired difference, and where they come from."""
+
+    sd: float
+    difference_sd: float
+    source: str
+
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """The scatter of an experiment's replicates, as fractions of accuracy; NaN where there are too few.
+
+    `resolvable_paired` and `resolvable_unpaired` are the smallest differences between two configurations that
+    `n_seeds` seeds (the median over configurations) find with 80 % power by a two-sided t test at 5 %; infinite below
+    3 seeds. They rest on the median spreads, or on those of `source` where the experiment has none of its own.
+    """
+
+    n_seeds: int
+    sd_median: float
+    sd_min: float
+    sd_max: float
+    difference_sd_median: float
+    difference_sd_min: float
+    difference_sd_max: float
+    correlation_median: float
+    resolvable_paired: float
+    resolvable_unpaired: float
+    source: str
+    assumed_difference_sd: float
+    """The standard deviation of a difference to plan with: the median, or that of `source`."""
+
+
+def noise_floor(objectives: pd.DataFrame, *, logdir: Spread) -> NoiseFloor:
+    """The noise floor of stable configurations; `logdir` stands in where they have fewer than 3 seeds."""
+    columns = describe(objectives.to_numpy(float))
+    pairs = compare_pairs(objectives)
+    pairs = pairs[pairs["n"] >= LEAST_SEEDS]
+    own = _own_spread(columns.sd[columns.n >= LEAST_SEEDS], pairs)
+    spread = own or logdir
+    n_seeds = int(np.median(columns.n)) if columns.n.size else 0
+    paired, unpaired = resolution(n_seeds, spread)
+    return NoiseFloor(
+        n_seeds,
+        *_median_range(columns.sd),
+        *_median_range(pairs["difference_sd"].to_numpy(float)),
+        _median_range(pairs["correlation"].to_numpy(float))[0],
+        resolvable_paired=paired if is_paired(objectives) else np.nan,
+        resolvable_unpaired=unpaired,
+        source=spread.source,
+        assumed_difference_sd=spread.difference_sd,
+    )
+
+
+def _own_spread(sds: Floats, pairs: pd.DataFrame) -> Spread | None:
+    if pairs.empty:
+        return None
+    return Spread(float(np.median(sds)), float(pairs["difference_sd"].median()), FROM_EXPERIMENT)
+
+
+def _median_range(values: Floats) -> tuple[float, float, float]:
+    known = values[~np.isnan(values)]
+    return (float(np.median(known)), float(known.min()), float(known.max())) if known.size else (np.nan,) * 3
+
+
+def logdir_spread(trials: pd.DataFrame | None) -> Spread:
+    """Median spreads of all configurations with 3 seeds and more, else those of the reference study.
+
+    A single repeated configuration has no paired difference; two independent replicates of it stand in.
+    """
+    selected = select_trials(trials) if trials is not None else pd.DataFrame()
+    if len(selected):
+        stable = selected.groupby("configuration")["diverged"].transform("sum") == 0
+        objectives = replicate_table(selected[stable], selected.loc[stable, "configuration"].unique().tolist())
+        columns = describe(objectives.to_numpy(float))
+        sds = columns.sd[columns.n >= LEAST_SEEDS]
+        if sds.size and np.median(sds) > 0:
+            pairs = compare_pairs(objectives.loc[:, columns.n >= LEAST_SEEDS])
+            difference_sd = pairs.loc[pairs["n"] >= LEAST_SEEDS, "difference_sd"].median()
+            sd = float(np.median(sds))
+            return Spread(sd, float(difference_sd) if difference_sd > 0 else sd * np.sqrt(2), FROM_LOGDIR)
+    return Spread(REFERENCE_SD, REFERENCE_DIFFERENCE_SD, FROM_REFERENCE)
+
+
+def resolution(n_seeds: int, spread: Spread) -> tuple[float, float]:
+    """The smallest difference found with 80 % power at 5 % two-sided, with and without pairing."""
+    paired = detectable_effect(n_seeds) * spread.difference_sd
+    return paired, detectable_effect(n_seeds, paired=False) * spread.sd * float(np.sqrt(2))
+
+
+def planned_resolution(n_seeds: int, trials: pd.DataFrame | None) -> tuple[float, float, str]:
+    """What `n_seeds` could resolve, paired and unpaired, and whose spreads that rests on; for the dry run."""
+    spread = logdir_spread(trials)
+    return *resolution(n_seeds, spread), spread.source

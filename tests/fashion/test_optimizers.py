@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from gridstudy.fashion.network import MLP
+from gridstudy.fashion.optimizers import OPTIMIZERS, flatten_parameters
+
+CASES = [
+    ("SGD", {}),
+    ("SGD", {"weight_decay": 0.01}),
+    ("SGD", {"momentum": 0.9}),
+    ("SGD", {"momentum": 0.9, "weight_decay": 0.01}),
+    *((name, {"weight_decay": decay}) for name in ("Adam", "AdamW", "RMSprop") for decay in (0.0, 0.01)),
+]
+
+
+def _network():
+    torch.manual_seed(0)
+    return MLP((32, 16))
+
+
+def _walk(parameters, step, *, n_steps=5):
+    """Steps along gradients that only the seed decides; the parameters after each, as one vector."""
+    generator = torch.Generator().manual_seed(1)
+    points = []
+    for _ in range(n_steps):
+        for p in parameters:
+            p.grad.copy_(torch.randn(p.shape, generator=generator))
+        step()
+        points.append(torch.cat([p.detach().reshape(-1) for p in parameters]))
+    return points
+
+
+@pytest.mark.parametrize(("name", "settings"), CASES)
+def test_a_step_is_that_of_torch_to_the_last_bit(name, settings):
+    ours = _network()
+    optimizer = OPTIMIZERS[name](ours.parameters(), lr=0.01, **settings)
+    vector = torch.nn.Parameter(torch.cat([p.detach().reshape(-1) for p in _network().parameters()]))
+    vector.grad = torch.zeros_like(vector)
+    fused = {} if name == "RMSprop" else {"fused": True}
+    theirs = getattr(torch.optim, name)([vector], lr=0.01, **{"weight_decay": 0.0, **settings}, **fused)
+    walked = _walk(list(ours.parameters()), optimizer.step)
+    generator = torch.Generator().manual_seed(1)
+    for point in walked:
+        vector.grad.copy_(torch.cat([torch.randn(p.shape, generator=generator).reshape(-1) for p in ours.parameters()]))
+        theirs.step()
+        assert torch.equal(point, vector.detach())
+
+
+@pytest.mark.parametrize(("name", "settings"), CASES)
+def test_steps_on_one_vector_are_those_on_separate_parameters(name, settings):
+    ours, plain = _network(), _network()
+    optimizer = OPTIMIZERS[name](ours.parameters(), lr=0.01, **settings)
+    for p in plain.parameters():
+        p.grad = torch.zeros_like(p)
+    theirs = getattr(torch.optim, name)(plain.parameters(), lr=0.01, **{"weight_decay": 0.0, **settings})
+    last = _walk(list(ours.parameters()), optimizer.step)[-1]
+    expected = _walk(list(plain.parameters()), theirs.step)[-1]
+    torch.testing.assert_close(last, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_parameters_become_views_of_one_vector_with_their_values():
+    network = _network()
+    before = [p.detach().clone() for p in network.parameters()]
+    values, gradient = flatten_parameters(list(network.parameters()))
+    assert all(torch.equal(p, b) for p, b in zip(network.parameters(), before, strict=True))
+    values.zero_()
+    gradient.fill_(1)
+    assert all(not p.any() and bool((p.grad == 1).all()) for p in network.parameters())
+
+
+def test_the_learning_rate_is_where_mltrainer_reads_it():
+    assert OPTIMIZERS["Adam"](_network().parameters(), lr=0.25).param_groups[0]["lr"] == 0.25
+
+
+def test_a_step_does_not_import_the_compiler_of_torch():
+    code = (
+        "import sys; from gridstudy.fashion.network import MLP; from gridstudy.fashion.optimizers import OPTIMIZERS\n"
+        "for make in OPTIMIZERS.values(): make(MLP((4,)).parameters(), lr=0.1).step()\n"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
