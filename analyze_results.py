@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser.parse_args(argv)
     except SystemExit as end:
         return COMPLETE if end.code == 0 else BAD_USAGE
-    from gridstudy.core.study import StudyError
+    from gridstudy.core.errors import StudyError
 
     try:
         return _run(arguments, list(sys.argv[1:] if argv is None else argv))
@@ -100,7 +100,7 @@ def say(line: str) -> None:
 
 def parse_margin(text: str) -> float:
     """`0.5` percentage points -> 0.005; StudyError on anything outside 0 to 50."""
-    from gridstudy.core.study import StudyError
+    from gridstudy.core.errors import StudyError
 
     try:
         margin = float(text)
@@ -113,7 +113,7 @@ def parse_margin(text: str) -> float:
 
 def check_folders(logdir: Path, output: Path) -> None:
     """Refuse a log directory that is not there and an output folder that cannot be written, before any work."""
-    from gridstudy.core.study import StudyError
+    from gridstudy.core.errors import StudyError
 
     if not logdir.is_dir():
         raise StudyError(
@@ -130,7 +130,7 @@ def check_folders(logdir: Path, output: Path) -> None:
 
 def check_records(records: Records, logdir: Path) -> None:
     """Refuse to analyse nothing, and say what is there instead."""
-    from gridstudy.core.study import StudyError
+    from gridstudy.core.errors import StudyError
 
     if len(records.trials):
         return
@@ -183,7 +183,7 @@ def write_results(findings: Findings, output: Path, *, format: str) -> list[str]
     """Write tables, figures and report; return what the user must know about it."""
     from dataclasses import replace
 
-    from gridstudy.core.study import StudyError
+    from gridstudy.core.errors import StudyError
     from gridstudy.reporting.report import write_report
     from gridstudy.reporting.tables import study_tables, write_tables
     from gridstudy.statistics.findings import study_facts

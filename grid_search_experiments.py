@@ -93,7 +93,7 @@ def _answer(argv: Sequence[str] | None) -> int:
         arguments = parser.parse_args(argv)
     except SystemExit as end:
         return COMPLETE if end.code == 0 else BAD_USAGE
-    from gridstudy.core.study import StudyError
+    from gridstudy.core.errors import StudyError
 
     try:
         code = _run(arguments)
@@ -109,7 +109,7 @@ def _answer(argv: Sequence[str] | None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from gridstudy.core.study import StudyError
+    from gridstudy.core.errors import StudyError
     from gridstudy.fashion.experiments import read_study_file, select_experiments
     from gridstudy.records.records import compare_outcomes
     from gridstudy.running import console
@@ -188,7 +188,7 @@ def _run_trials(
 
 def _check_ray(arguments: argparse.Namespace) -> float:
     """The part of a GPU that a trial gets on Ray; StudyError on options that do not go together, or without ray."""
-    from gridstudy.core.study import StudyError
+    from gridstudy.core.errors import StudyError
 
     text = arguments.gpus_per_trial
     if arguments.launcher != "ray":
@@ -292,7 +292,7 @@ def _show_plan(
 
 
 def _prepare_data(arguments: argparse.Namespace, *, recorded: str | None) -> PreparedData:
-    from gridstudy.core.study import StudyError
+    from gridstudy.core.errors import StudyError
     from gridstudy.fashion.data import prepare
     from gridstudy.fashion.sources import DataError
     from gridstudy.running.console import warn
@@ -310,7 +310,7 @@ def _prepare_data(arguments: argparse.Namespace, *, recorded: str | None) -> Pre
 
 
 def _check_batch_sizes(experiments: Sequence[Experiment], prepared: PreparedData) -> None:
-    from gridstudy.core.study import StudyError
+    from gridstudy.core.errors import StudyError
 
     largest = max(c.batch_size for experiment in experiments for c in experiment.configurations)
     if largest > prepared.n_train:
@@ -318,7 +318,7 @@ def _check_batch_sizes(experiments: Sequence[Experiment], prepared: PreparedData
 
 
 def _choose_device(requested: str) -> tuple[str, str]:
-    from gridstudy.core.study import StudyError
+    from gridstudy.core.errors import StudyError
     from gridstudy.fashion.training import choose_device
 
     try:
@@ -335,7 +335,7 @@ def _quiet_worker() -> None:
 
 def parse_seeds(text: str) -> range:
     """`5` -> seeds 0 to 4, `10-19` -> seeds 10 to 19; StudyError on anything else."""
-    from gridstudy.core.study import StudyError
+    from gridstudy.core.errors import StudyError
     from gridstudy.running.runner import CONFIRMATION_SEED
 
     match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", text, flags=re.ASCII)
@@ -351,7 +351,7 @@ def parse_seeds(text: str) -> range:
 
 def parse_workers(text: str | None) -> int | None:
     """A number of workers from 1 to 256; StudyError on anything else."""
-    from gridstudy.core.study import StudyError
+    from gridstudy.core.errors import StudyError
 
     if text is None:
         return None
@@ -362,7 +362,8 @@ def parse_workers(text: str | None) -> int | None:
 
 def parse_overrides(texts: Sequence[str]) -> dict[str, Value]:
     """`["train_steps=782"]` -> {"train_steps": 782}; StudyError on anything else."""
-    from gridstudy.core.study import Configuration, StudyError
+    from gridstudy.core.errors import StudyError
+    from gridstudy.core.study import Configuration
 
     overrides: dict[str, Value] = {}
     for text in texts:

@@ -22,6 +22,7 @@ MAY_IMPORT = {
 }
 """Room -> the rooms it may import from; `gridstudy/__init__.py` and `__main__.py` may import everything."""
 
+
 def modules() -> list[Path]:
     return sorted(path for path in PACKAGE.rglob("*.py") if len(path.relative_to(PACKAGE).parts) > 1)
 

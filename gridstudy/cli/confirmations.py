@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from gridstudy.core.study import Experiment, StudyError, TrialConfig
+from gridstudy.core.errors import StudyError
+from gridstudy.core.study import Experiment, TrialConfig
 from gridstudy.records.records import Confirmation, RecordError, load_records, read_confirmation
 from gridstudy.running.runner import CONFIRMATION_SEED, PlannedTrial, plan_trials, relative_cost
 from gridstudy.statistics.estimates import CONFIRMATION_COLUMNS, StudyEstimates, analyse, confirmation_table

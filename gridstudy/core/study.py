@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from typing import Any
 
+from gridstudy.core.errors import StudyError
+
 OPTIMIZERS = ("SGD", "Adam", "AdamW", "RMSprop")
 N_CLASSES = 10
 GUESSING_ACCURACY = 1 / N_CLASSES
@@ -21,10 +23,6 @@ TRAINING_VERSION = 1
 """Raised by hand when a change of the code changes the outcome of a trial."""
 
 Value = int | float | str
-
-
-class StudyError(ValueError):
-    """A user's mistake, told in one line: the rule, what came, what would work."""
 
 
 class TrialState(Enum):

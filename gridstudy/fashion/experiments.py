@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gridstudy.core.study import Experiment, StudyError, Value, parse_experiment
+from gridstudy.core.errors import StudyError
+from gridstudy.core.study import Experiment, Value, parse_experiment
 
 FACTORS_OF_2_UNITS = [16, 32, 64, 128, 256, 512]
 FACTORS_OF_2_BATCHES = [4, 8, 16, 32, 64, 128]

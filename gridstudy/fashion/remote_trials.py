@@ -14,18 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from gridstudy.core.files import write_atomic
 from gridstudy.core.study import TrialConfig
 from gridstudy.fashion.data import PreparedData, Split, Splits, open_splits
 from gridstudy.fashion.training import quiet_process, train_trial
-from gridstudy.records.records import (
-    ERROR_FILE,
-    RESULT_FILE,
-    clear_trial,
-    read_result,
-    trial_folder,
-    write_atomic,
-    write_result,
-)
+from gridstudy.records.records import ERROR_FILE, RESULT_FILE, clear_trial, read_result, trial_folder, write_result
 from gridstudy.running.launchers import Crashed, Finished
 
 SplitArrays = dict[str, tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]]

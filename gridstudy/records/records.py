@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from gridstudy.core.errors import StudyError
+from gridstudy.core.files import flush_folder, read_bytes, write_atomic
 from gridstudy.core.study import (
     HYPERPARAMETERS,
     Configuration,
     Contrast,
     Experiment,
     LearningCurve,
-    StudyError,
     TrialConfig,
     TrialResult,
     TrialRun,
@@ -60,31 +61,6 @@ class FormatError(RecordError):
 # --- files ---------------------------------------------------------------------------------------------------------
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write `content` under a temporary name, flush it to the disk and move it into place."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _flush_folder(path.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a rename inside `folder` survive a power cut, where the system can (Windows cannot open folders)."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _write_toml(path: Path, content: Mapping[str, Any]) -> None:
     """Write TOML whose last line is the SHA-256 of the lines before, so that no cut or flipped bit goes unseen."""
     body = tomli_w.dumps(content).encode()
@@ -94,7 +70,7 @@ def _write_toml(path: Path, content: Mapping[str, Any]) -> None:
 def _read_toml(path: Path) -> dict[str, Any]:
     """Read what `_write_toml` wrote; raise RecordError when it is cut, altered or of another format."""
     try:
-        body, marker, digest = path.read_bytes().rpartition(b"# sha256 ")
+        body, marker, digest = read_bytes(path).rpartition(b"# sha256 ")
     except OSError as error:
         raise RecordError(f"cannot be read ({error.strerror or error})") from None
     if not marker:
@@ -161,7 +137,7 @@ def write_result(folder: Path, result: TrialResult, run: TrialRun) -> None:
         "configuration": trial["configuration"],
     }
     for parent in folder.parents[:2]:  # the folder itself must survive a power cut too
-        _flush_folder(parent)
+        flush_folder(parent)
     _write_toml(folder / RESULT_FILE, {"format": FORMAT, "outcome": outcome, "run": asdict(run)})
 
 

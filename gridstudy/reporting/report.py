@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from gridstudy.core.study import StudyError
-from gridstudy.records.records import write_atomic
+from gridstudy.core.errors import StudyError
+from gridstudy.core.files import write_atomic
 from gridstudy.reporting import phrases, question_sentences, result_sentences, summary
 from gridstudy.reporting.blocks import ReportError, block_name, merge_report, short_hash, stamp_blocks
 from gridstudy.reporting.page import make_html

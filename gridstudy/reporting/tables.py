@@ -14,7 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from gridstudy.records.records import Records, write_atomic
+from gridstudy.core.files import write_atomic
+from gridstudy.records.records import Records
 from gridstudy.statistics.comparisons import FOREIGN
 from gridstudy.statistics.estimates import StudyEstimates
 

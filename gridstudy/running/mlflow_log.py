@@ -17,7 +17,8 @@ from itertools import accumulate, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gridstudy.core.study import Experiment, StudyError, TrialConfig, TrialResult, TrialRun
+from gridstudy.core.errors import StudyError
+from gridstudy.core.study import Experiment, TrialConfig, TrialResult, TrialRun
 from gridstudy.records.records import RESULT_FILE, read_result, trial_folder
 from gridstudy.running.runner import Progress
 

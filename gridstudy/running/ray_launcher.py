@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gridstudy.core.study import StudyError
+from gridstudy.core.errors import StudyError
 from gridstudy.running.launchers import GRACE_S, Crashed, Event, Finished, Started
 
 N_RETRIES = 3

@@ -15,7 +15,9 @@ from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
-from gridstudy.core.study import Configuration, Experiment, StudyError, TrialConfig, TrialResult, TrialRun, TrialState
+from gridstudy.core.errors import StudyError
+from gridstudy.core.files import write_atomic
+from gridstudy.core.study import Configuration, Experiment, TrialConfig, TrialResult, TrialRun, TrialState
 from gridstudy.records.records import (
     ERROR_FILE,
     LOG_FILE,
@@ -26,7 +28,6 @@ from gridstudy.records.records import (
     read_result,
     trial_folder,
     trial_state,
-    write_atomic,
     write_confirmation,
     write_experiment,
 )

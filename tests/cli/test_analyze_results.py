@@ -11,7 +11,8 @@ import pytest
 
 import analyze_results
 from analyze_results import build_parser, main, parse_margin
-from gridstudy.core.study import Experiment, StudyError, TrialConfig, parse_experiment
+from gridstudy.core.errors import StudyError
+from gridstudy.core.study import Experiment, TrialConfig, parse_experiment
 from gridstudy.records.records import write_experiment, write_result
 from tests.conftest import DATA, TWO_BY_TWO, fake_result, fake_run
 

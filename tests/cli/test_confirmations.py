@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gridstudy.cli.confirmations import choose_confirmations, confirmation_results, plan_confirmations, restrict
-from gridstudy.core.study import StudyError
+from gridstudy.core.errors import StudyError
 from gridstudy.records.records import load_records, read_confirmation
 from gridstudy.running.launchers import InProcessLauncher
 from gridstudy.running.progress import StudyTracker

@@ -5,14 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from gridstudy.core.study import (
-    Configuration,
-    LearningCurve,
-    StudyError,
-    TrialConfig,
-    TrialResult,
-    parse_experiment,
-)
+from gridstudy.core.errors import StudyError
+from gridstudy.core.study import Configuration, LearningCurve, TrialConfig, TrialResult, parse_experiment
 from tests.conftest import DATA, TWO_BY_TWO
 
 

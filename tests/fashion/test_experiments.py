@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gridstudy.core.study import StudyError
+from gridstudy.core.errors import StudyError
 from gridstudy.fashion.experiments import GROUPS, read_study_file, select_experiments
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from gridstudy.core.files import write_atomic
 from gridstudy.core.study import TrialState
 from gridstudy.records.records import (
     ERROR_FILE,
@@ -16,7 +17,6 @@ from gridstudy.records.records import (
     read_result,
     trial_folder,
     trial_state,
-    write_atomic,
     write_experiment,
     write_result,
 )

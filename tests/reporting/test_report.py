@@ -14,7 +14,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gridstudy.core.study import StudyError, parse_experiment
+from gridstudy.core.errors import StudyError
+from gridstudy.core.study import parse_experiment
 from gridstudy.fashion.experiments import select_experiments
 from gridstudy.reporting import report
 from gridstudy.reporting.blocks import WRITTEN, Block, parse_report

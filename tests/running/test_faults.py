@@ -24,15 +24,8 @@ from hypothesis import strategies as st
 import analyze_results
 from benchmarks.chaos import hear_interruptions
 from grid_search_experiments import build_parser, main
-from gridstudy.core.study import (
-    BOUNDS,
-    HYPERPARAMETERS,
-    Configuration,
-    StudyError,
-    TrialConfig,
-    TrialState,
-    parse_experiment,
-)
+from gridstudy.core.errors import StudyError
+from gridstudy.core.study import BOUNDS, HYPERPARAMETERS, Configuration, TrialConfig, TrialState, parse_experiment
 from gridstudy.fashion.training import run_trial
 from gridstudy.records import records
 from gridstudy.records.records import (

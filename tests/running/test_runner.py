@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from gridstudy.core.study import LearningCurve, StudyError, TrialState
+from gridstudy.core.errors import StudyError
+from gridstudy.core.study import LearningCurve, TrialState
 from gridstudy.records.records import ERROR_FILE, RESULT_FILE, load_records, trial_folder
 from gridstudy.running.launchers import InProcessLauncher, Started
 from gridstudy.running.progress import StudyTracker

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gridstudy.core.study import BOUNDS, HYPERPARAMETERS, OPTIMIZERS, UNKNOWN, StudyError, format_value
+from gridstudy.core.errors import StudyError
+from gridstudy.core.study import BOUNDS, HYPERPARAMETERS, OPTIMIZERS, UNKNOWN, format_value
 from gridstudy.records.records import RecordError
 
 RESULTS_SUFFIX = "_results.toml"
