@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gridstudy.core.study import GUESSING_ACCURACY, HYPERPARAMETERS, UNKNOWN
+from gridstudy.core.trial import UNKNOWN
 from gridstudy.records.foreign.event_files import EVENT_FILE, Curve, NoEpoch, make_curve, read_events
 from gridstudy.records.foreign.settings import (
     RESULTS_SUFFIX,
@@ -28,7 +28,7 @@ from gridstudy.records.foreign.settings import (
     read_table,
     trainer_settings,
 )
-from gridstudy.records.records import EXPERIMENTS_FOLDER, GROUP_COLUMNS, RecordError
+from gridstudy.records.toml import RecordError
 
 Row = dict[str, Any]
 
