@@ -212,9 +212,15 @@ class SearchSpace:
         kept = dict(resolved)
         for name in resolved:
             rest = {other: value for other, value in kept.items() if other != name}
-            if self.resolve(rest) == dict(resolved):
+            if self._completes_to(rest, resolved):
                 kept = rest
         return kept
+
+    def _completes_to(self, values: Mapping[str, Value], resolved: Mapping[str, Value]) -> bool:
+        try:
+            return self.resolve(values) == dict(resolved)
+        except StudyError:  # what is left out is needed for a possible combination
+            return False
 
     def _reference_space(self) -> SearchSpace:
         if all(h.reference == h.default for h in self.hyperparameters):

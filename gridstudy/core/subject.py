@@ -107,8 +107,8 @@ class Subject:
     Raise `training_version` whenever a change of the code changes the outcome of a trial.
 
     The rest is optional. `packages` are those whose versions are recorded. `choose_device(requested)` returns a device
-    and the reason. `set_up_worker()` is called once in every worker. `estimate_seconds` times a few steps for the dry run.
-    `check` refuses a configuration that the data do not allow. `portable` turns the content of the data into one that
+    and the reason. `set_up_worker()` is called once in every worker. `estimate_seconds` times a few steps for the dry
+    run. `check` refuses a configuration that the data do not allow. `portable` turns the content of the data into one that
     another machine can use. `describe_machine(device)` adds to the `[run]` table. `prepare_logdir` is called before the
     first trial.
     """
