@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gridstudy.core.errors import StudyError
 from gridstudy.core.files import flush_folder
@@ -32,24 +32,34 @@ def trial_folder(logdir: Path, trial: TrialConfig) -> Path:
     return logdir.joinpath(*trial.trial_id.split("/"))
 
 
-def trial_state(logdir: Path, trial: TrialConfig) -> tuple[TrialState, str]:
-    """The trial's state on disk, with the reason where a result is there that cannot be used.
+class TrialStatus(NamedTuple):
+    """What the disk says of a trial: `note` is why a result that is there cannot be used."""
 
-    Raises StudyError where the result is whole and stands for something else than this trial.
+    state: TrialState
+    note: str = ""
+    result: TrialResult | None = None
+    run: TrialRun | None = None
+
+
+def trial_status(logdir: Path, trial: TrialConfig) -> TrialStatus:
+    """The trial's state on disk, with its record where it is complete.
+
+    Raises StudyError where the record is whole and stands for something else than this trial.
     """
     folder = trial_folder(logdir, trial)
-    result = folder / RESULT_FILE
-    if os.path.lexists(result):
+    path = folder / RESULT_FILE
+    if os.path.lexists(path):
         try:
-            check_same_trial(read_result(result)[0].trial, trial)
+            result, run = read_result(path)
+            check_same_trial(result.trial, trial)
         except FormatError as error:
-            raise StudyError(f"{result} {error}; give another --logdir") from None
+            raise StudyError(f"{path} {error}; give another --logdir") from None
         except RecordError as error:
-            return TrialState.INTERRUPTED, f"{result} {error}"
-        return TrialState.COMPLETE, ""
+            return TrialStatus(TrialState.INTERRUPTED, f"{path} {error}")
+        return TrialStatus(TrialState.COMPLETE, result=result, run=run)
     if os.path.lexists(folder / ERROR_FILE):
-        return TrialState.FAILED, ""
-    return (TrialState.INTERRUPTED if os.path.lexists(folder) else TrialState.MISSING), ""
+        return TrialStatus(TrialState.FAILED)
+    return TrialStatus(TrialState.INTERRUPTED if os.path.lexists(folder) else TrialState.MISSING)
 
 
 def check_same_trial(found: TrialConfig, wanted: TrialConfig) -> None:

@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,22 +16,14 @@ from typing import Any, Protocol
 from filelock import FileLock, Timeout
 
 from gridstudy.core.errors import StudyError
+from gridstudy.core.experiment import Experiment
 from gridstudy.core.files import write_atomic
-from gridstudy.core.study import Configuration, Experiment, TrialConfig, TrialResult, TrialRun, TrialState
-from gridstudy.records.records import (
-    ERROR_FILE,
-    LOG_FILE,
-    RESULT_FILE,
-    Confirmation,
-    RecordError,
-    find_results,
-    read_result,
-    trial_folder,
-    trial_state,
-    write_confirmation,
-    write_experiment,
-)
+from gridstudy.core.space import Configuration
+from gridstudy.core.subject import Objective
+from gridstudy.core.trial import TrialConfig, TrialResult, TrialRun, TrialState
+from gridstudy.records.trials import ERROR_FILE, LOG_FILE, trial_folder, trial_status
 from gridstudy.running.launchers import Crashed, Event, Finished, Launcher, Started
+from gridstudy.running.planning import PlannedTrial
 
 N_ATTEMPTS = 2
 """A trial that fails is tried once more."""
@@ -40,15 +32,13 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors that every further trial would meet as well: disk full, quota used up, read-only."""
 
 LOCK_FILE = ".lock"
-CONFIRMATION_SEED = 1000
-"""Seeds from here up confirm a selection and serve no other estimate."""
 
 
 class Progress(Protocol):
     """What the runner tells of a study as it goes."""
 
-    def start(self, *, n_trials: int, results: Iterable[TrialResult], cost_left: float) -> None:
-        """`results` are there already; `cost_left` is in the unit of relative_cost."""
+    def start(self, *, n_trials: int, results: Iterable[TrialResult], work_left: float) -> None:
+        """`results` are there already; `work_left` is in the unit of Configuration.work."""
 
     def trial_started(self, trial: TrialConfig) -> None: ...
 
@@ -59,15 +49,6 @@ class Progress(Protocol):
     def stop(self) -> None: ...
 
 
-@dataclass(frozen=True)
-class PlannedTrial:
-    """A trial with its state on disk; `note` says why a result that is there cannot be used."""
-
-    trial: TrialConfig
-    state: TrialState
-    note: str = ""
-
-
 @dataclass
 class Summary:
     """How a study stands after a run."""
@@ -75,56 +56,9 @@ class Summary:
     results: list[TrialResult] = field(default_factory=list)
     failures: dict[TrialConfig, str] = field(default_factory=dict)
     n_run: int = 0
+    n_left: int = 0
+    """Trials that were not reached, because the time was up."""
     duration_s: float = 0.0
-
-
-def plan_trials(
-    experiments: Iterable[Experiment], seeds: Sequence[int], *, data: Mapping[str, Any], logdir: Path
-) -> list[PlannedTrial]:
-    """Every distinct trial of the experiments with its state, longest first.
-
-    `data` holds dataset, dataset_fingerprint, split_fingerprint and validation.
-    """
-    configurations = dict.fromkeys(c for experiment in experiments for c in experiment.configurations)
-    trials = [TrialConfig(configuration=c, seed=seed, **data) for c in configurations for seed in seeds]
-    trials.sort(key=lambda trial: -relative_cost(trial.configuration))
-    return [PlannedTrial(trial, *trial_state(logdir, trial)) for trial in trials]
-
-
-def relative_cost(configuration: Configuration) -> float:
-    """About how long a trial takes, in arbitrary units: a cost per update, per weight touched and per product."""
-    c = configuration
-    update = 3e5 + 2.0 * c.parameters + c.parameters * c.batch_size / 16
-    evaluation = 10_000 * c.parameters / 64
-    return c.epochs * (c.train_steps * update + evaluation)
-
-
-def check_logdir(logdir: Path) -> None:
-    """Raise StudyError where `logdir` cannot be a log directory."""
-    place = Path(os.path.realpath(logdir))  # missing/../file is that file, although no missing is there
-    if (os.path.lexists(logdir) and not logdir.is_dir()) or (place.exists() and not place.is_dir()):
-        raise StudyError(f"the log directory must be a folder; {logdir} is a file")
-    try:
-        str(logdir).encode()
-    except UnicodeEncodeError:
-        raise StudyError(f"the log directory's name must be text in UTF-8; got {str(logdir)!r}") from None
-
-
-def recorded_dataset(logdir: Path) -> str | None:
-    """The dataset of the newest readable record in `logdir`, if there is one."""
-    for path in sorted(find_results(logdir), key=_time_of_change, reverse=True):
-        try:
-            return read_result(path)[0].trial.dataset
-        except RecordError:
-            continue
-    return None
-
-
-def _time_of_change(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 @contextmanager
@@ -159,17 +93,6 @@ def _name_holder(holder: Path) -> str:
         return "another process"
 
 
-def record_plans(logdir: Path, experiments: Iterable[Experiment], confirmations: Sequence[Confirmation]) -> None:
-    """Write down, before the first trial, what is asked and expected, or which selections are to be confirmed."""
-    if confirmations:
-        for confirmation in confirmations:
-            write_confirmation(logdir, confirmation)
-        return
-    for experiment in experiments:
-        complete = sum(len(list(logdir.glob(f"{c.name}/seed*/{RESULT_FILE}"))) for c in experiment.configurations)
-        write_experiment(logdir, experiment, n_complete=complete)
-
-
 def run_study(
     planned: Sequence[PlannedTrial],
     *,
@@ -183,12 +106,10 @@ def run_study(
     `train(trial, attempt=...)` trains one trial, and the launcher calls it; what finishes has been recorded and carries
     (TrialResult, TrialRun). The caller holds the lock of `logdir`.
     """
-    summary = Summary(results=[_read_complete(logdir, p) for p in planned if p.state is TrialState.COMPLETE])
+    summary = Summary(results=[p.result for p in planned if p.result is not None])
     todo = [p.trial for p in planned if p.state is not TrialState.COMPLETE]
     clock = time.perf_counter()
-    progress.start(
-        n_trials=len(planned), results=summary.results, cost_left=sum(relative_cost(t.configuration) for t in todo)
-    )
+    progress.start(n_trials=len(planned), results=summary.results, work_left=sum(t.configuration.work for t in todo))
     try:
         for attempt in range(1, N_ATTEMPTS + 1):
             events = launcher.run(partial(train, attempt=attempt), todo)
@@ -197,10 +118,6 @@ def run_study(
         summary.duration_s = time.perf_counter() - clock
         progress.stop()
     return summary
-
-
-def _read_complete(logdir: Path, planned: PlannedTrial) -> TrialResult:
-    return read_result(trial_folder(logdir, planned.trial) / RESULT_FILE)[0]
 
 
 def _follow(
@@ -236,18 +153,17 @@ def _follow(
 
 def _settle(event: Event, logdir: Path) -> Event:
     """The event; a trial whose worker died after its result was written has finished, and must not run again."""
-    if isinstance(event, Crashed) and trial_state(logdir, event.job)[0] is TrialState.COMPLETE:
-        return Finished(event.job, read_result(trial_folder(logdir, event.job) / RESULT_FILE))
+    if isinstance(event, Crashed):
+        status = trial_status(logdir, event.job)
+        if status.state is TrialState.COMPLETE:
+            return Finished(event.job, (status.result, status.run))
     return event
 
 
 def _check_room(logdir: Path, reason: str) -> None:
     """Raise StudyError where `reason`, the last line of a traceback, says that nothing more can be written."""
     if any(f"[Errno {code}]" in reason for code in NO_ROOM):
-        raise StudyError(
-            f"the study needs a log directory that it can write to; {logdir} gave {reason}; "
-            "make room, and the same command goes on from here"
-        )
+        raise StudyError(f"cannot write to {logdir}: {reason}; make room and rerun the same command to resume")
 
 
 def record_failure(folder: Path, reason: str) -> None:
@@ -259,27 +175,29 @@ def record_failure(folder: Path, reason: str) -> None:
     write_atomic(folder / ERROR_FILE, "\n".join(lines).encode())
 
 
-def best_configurations(experiment: Experiment, results: Iterable[TrialResult]) -> list[dict[str, Any]]:
-    """The experiment's configurations by falling mean objective: name, mean, sd (None for one seed), n, n_diverged.
+def best_configurations(
+    experiment: Experiment, results: Iterable[TrialResult], objective: Objective
+) -> list[dict[str, Any]]:
+    """The experiment's configurations, the best mean objective first: configuration, mean, sd (None for one seed), n.
 
-    Configurations with a diverged seed come last, unranked.
+    Configurations with a diverged seed, `n_diverged`, come last, unranked.
     """
     by_configuration: dict[Configuration, list[TrialResult]] = {}
     for result in results:
         if result.trial.configuration in experiment.configurations:
             by_configuration.setdefault(result.trial.configuration, []).append(result)
     rows = [_summarise(c, rs) for c, rs in by_configuration.items()]
-    return sorted(rows, key=lambda row: (row["n_diverged"] > 0, -row["mean"]))
+    return sorted(rows, key=lambda row: (row["n_diverged"] > 0, -objective.sign * row["mean"]))
 
 
 def _summarise(configuration: Configuration, results: Sequence[TrialResult]) -> dict[str, Any]:
     from statistics import fmean, stdev
 
-    objectives = [result.objective for result in results]
+    scores = [result.score for result in results]
     return {
-        "name": configuration.name,
-        "mean": fmean(objectives),
-        "sd": stdev(objectives) if len(objectives) > 1 else None,
-        "n": len(objectives),
+        "configuration": configuration,
+        "mean": fmean(scores),
+        "sd": stdev(scores) if len(scores) > 1 else None,
+        "n": len(scores),
         "n_diverged": sum(result.diverged for result in results),
     }
