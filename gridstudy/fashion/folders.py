@@ -1,0 +1,97 @@
+"""Folders for data that several programs and users may share: whose they are, and which one may be used."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+DAY_S = 86_400
+PARTIAL = ".partial-"
+
+
+def ensure_home(warn: Callable[[str], None]) -> None:
+    """Give a user without a home folder, as under a number without a name in containers, one that is temporary."""
+    try:
+        Path.home()
+    except RuntimeError:
+        home = temporary_home()
+        os.environ["HOME"] = str(home)  # mads-datasets and platformdirs ask for it themselves
+        warn(f"this user has no home folder; caches are kept in {home}")
+
+
+def temporary_home() -> Path:
+    """Name this user's own folder below the temporary one; make a new one where another user took its name."""
+    user_id = os.geteuid() if hasattr(os, "geteuid") else 0
+    folder = Path(tempfile.gettempdir(), f"gridstudy-{user_id}")
+    with suppress(FileNotFoundError):
+        if folder.lstat().st_uid != user_id:
+            return Path(tempfile.mkdtemp(prefix="gridstudy-"))
+    return folder
+
+
+def first_allowed(folders: Iterable[Path], use: Callable[[Path], T], *, warn: Callable[[str], None]) -> T:
+    """Call `use` with the first folder that the system lets this user use; say which one is used instead of which.
+
+    Raises the last OSError where none may be used, and any other at once.
+    """
+    refused: OSError | None = None
+    for folder in folders:
+        if refused is not None:
+            warn(f"{_describe(refused)}; using {folder} instead")
+        try:
+            return use(folder)
+        except OSError as error:
+            if error.errno not in NOT_ALLOWED:
+                raise
+            refused = error
+    assert refused is not None
+    raise refused
+
+
+def _describe(error: OSError) -> str:
+    path = Path(error.filename or ".")
+    return f"cannot use {path}, which belongs to {owner_of(path)} ({error.strerror})"
+
+
+def owner_of(path: Path) -> str:
+    """The name of the user who owns a file, or else the closest folder above it that can be looked at."""
+    for place in (path, *path.parents):
+        with suppress(OSError, NotImplementedError):
+            try:
+                return place.owner()
+            except KeyError:
+                return f"user {place.stat().st_uid}"
+    return "another user"
+
+
+def new_folder(parent: Path) -> Path:
+    """Make a folder for unfinished files in `parent`, with the umask's rights; clear those left a day ago."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in (*parent.glob(f"{PARTIAL}*"), *parent.glob("sources/*.tmp")):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > DAY_S:
+                remove(left)
+    folder = parent / f"{PARTIAL}{uuid.uuid4().hex}"
+    folder.mkdir()
+    return folder
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with read-only files in it, as far as the system allows."""
+    for file in path.glob("*.npy"):
+        with suppress(OSError):
+            file.chmod(0o600)  # Windows deletes no file without the right to write
+    shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
