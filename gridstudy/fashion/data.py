@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import json
 import os
-import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +18,6 @@ import torch
 from filelock import FileLock
 
 from gridstudy.core.files import expand_path, read_bytes, write_atomic
-from gridstudy.fashion.folders import NOT_ALLOWED, ensure_home, first_allowed, new_folder, remove, temporary_home
 from gridstudy.fashion.sources import (
     DATASETS,
     REMEDY,
@@ -30,11 +27,21 @@ from gridstudy.fashion.sources import (
     Source,
     Warn,
     check_choice,
-    file_digest,
     find_source,
-    fingerprint,
     fingerprint_official,
     reason_of,
+)
+from gridstudy.fashion.storage import (
+    NOT_ALLOWED,
+    FileState,
+    ensure_home,
+    file_digest,
+    file_states,
+    fingerprint,
+    first_allowed,
+    new_folder,
+    remove,
+    temporary_home,
 )
 
 VALIDATIONS = ("holdout", "test")
@@ -44,9 +51,6 @@ HOLDOUT_SHARE = 6
 """One training image in so many of each class is held out for validation."""
 
 Indices = npt.NDArray[np.int64]
-
-FileState = tuple[str, int, int, int]
-"""Name, size in bytes, time of change in ns, and inode of a file."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +121,15 @@ def prepare(
     try:
         return first_allowed(_caches(cache_dir), lambda cache: _prepare_in(cache, source, validation, warn), warn=warn)
     except OSError as error:
-        raise _not_written(error) from error
+        raise DataError(f"no data cache may be used: {error}: set GRIDSTUDY_CACHE to a folder of yours") from error
 
 
 def open_splits(prepared: PreparedData) -> Splits:
     """Check the files of a prepared cache and map them into memory; raise DataError where they changed."""
-    checked = _read_prepared(prepared.folder, prepared.origin)
+    try:
+        checked = _read_prepared(prepared.folder, prepared.origin)
+    except PermissionError:
+        checked = None
     if checked != prepared or checked.states != prepared.states:
         raise _changed(prepared)
 
@@ -139,7 +146,7 @@ def check_unchanged(prepared: PreparedData) -> None:
     To be called before a result is written, which is worth nothing where the mapped images changed meanwhile.
     """
     try:
-        states = _states(prepared.folder, (name for name, *_ in prepared.states))
+        states = file_states(prepared.folder, (name for name, *_ in prepared.states))
     except OSError:
         raise _changed(prepared) from None
     if states != prepared.states:
@@ -151,17 +158,6 @@ def _changed(prepared: PreparedData) -> DataError:
         f"the data in {prepared.folder} changed while the study was running; rerun the same command to check them "
         "and resume"
     )
-
-
-def _states(folder: Path, names: Iterable[str]) -> tuple[FileState, ...]:
-    """Look at regular files; raise OSError for anything else."""
-    states = []
-    for name in names:
-        status = (folder / name).stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(folder / name))
-        states.append((name, status.st_size, status.st_mtime_ns, status.st_ino))
-    return tuple(states)
 
 
 def index_batches(
@@ -222,16 +218,12 @@ def _prepare_in(cache: Path, source: Source, validation: str, warn: Warn) -> Pre
     except OSError as error:
         if error.errno in NOT_ALLOWED:
             raise
-        raise _not_written(error, cache) from error
+        advice = "free 70 MB there, or set GRIDSTUDY_CACHE to a folder that can be written"
+        raise DataError(f"cannot write the data cache {cache} ({reason_of(error)}): {advice}") from error
     with suppress(OSError):
         pointer.parent.mkdir(exist_ok=True)
         write_atomic(pointer, prepared.folder.name.encode())
     return prepared
-
-
-def _not_written(error: OSError, cache: Path | None = None) -> DataError:
-    advice = "free 70 MB there, or set GRIDSTUDY_CACHE to a folder that can be written"
-    return DataError(f"cannot write the data cache {cache or error.filename} ({reason_of(error)}): {advice}")
 
 
 def _store(source: Source, validation: str, cache: Path) -> PreparedData:
@@ -318,7 +310,7 @@ def _read_prepared(folder: Path, origin: str) -> PreparedData | None:
         content = json.loads(read_bytes(folder / "manifest.json"))
         sealed = content.pop("seal") == _seal(content)
         digests = content.pop("files")
-        states = _states(folder, digests)  # before the digests, so that no later change is missed
+        states = file_states(folder, digests)  # before the digests, so that no later change is missed
         intact = sealed and all(file_digest(folder / name, "sha256") == digest for name, digest in digests.items())
         return PreparedData(**content, origin=origin, folder=folder, states=states) if intact else None
     except PermissionError:

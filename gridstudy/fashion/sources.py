@@ -22,8 +22,8 @@ import numpy.typing as npt
 from gridstudy.core.errors import StudyError
 from gridstudy.core.files import expand_path, move_into_place
 from gridstudy.fashion.fetch import NOT_WRITTEN
-from gridstudy.fashion.folders import first_allowed, new_folder, remove, temporary_home
 from gridstudy.fashion.garments import CLASS_NAMES, GARMENTS_VERSION, draw_garments
+from gridstudy.fashion.storage import file_digest, fingerprint, first_allowed, new_folder, remove, temporary_home
 
 if TYPE_CHECKING:
     from mads_datasets.base import AbstractDatasetFactory
@@ -323,36 +323,19 @@ def _read_mads_file(path: Path) -> Official:
         found = f"{type(error).__name__}; {path.stat().st_size} bytes"
         expected = f"expected mads-datasets' file with MD5 {settings.digest}"
         raise DataError(f"{path} cannot be read as tensors ({found}), {expected}: delete it to download it") from error
-    fingerprint = fingerprint_official(official)
-    if fingerprint != FASHION_MNIST_FINGERPRINT and file_digest(path, "md5") != settings.digest:
+    found = fingerprint_official(official)
+    if found != FASHION_MNIST_FINGERPRINT and file_digest(path, "md5") != settings.digest:
         expected = f"expected {FASHION_MNIST_FINGERPRINT}"
-        raise DataError(f"{path} is not Fashion-MNIST: SHA-256 of its arrays {fingerprint}, {expected}: {REMEDY}")
+        raise DataError(f"{path} is not Fashion-MNIST: SHA-256 of its arrays {found}, {expected}: {REMEDY}")
     return official
 
 
-# --- fingerprints --------------------------------------------------------------------------------------------------
+# --- fingerprint and errors -----------------------------------------------------------------------------------------
 
 
 def fingerprint_official(official: Official) -> str:
     """A fingerprint of the four arrays and their shapes."""
     return fingerprint(*(part for array in official for part in (str(array.shape), np.ascontiguousarray(array).data)))
-
-
-def fingerprint(*parts: str | bytes | memoryview) -> str:
-    """The first 12 hex digits of the SHA-256 of all parts together."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part.encode() if isinstance(part, str) else part)
-    return digest.hexdigest()[:12]
-
-
-def file_digest(path: Path, algorithm: str) -> str:
-    """The digest of a file in hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
-
-
-# --- errors --------------------------------------------------------------------------------------------------------
 
 
 def reason_of(error: BaseException) -> str:

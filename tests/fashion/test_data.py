@@ -20,9 +20,9 @@ import torch
 from gridstudy.core.errors import StudyError
 from gridstudy.fashion import sources
 from gridstudy.fashion.data import check_unchanged, hold_out, index_batches, open_splits, prepare
-from gridstudy.fashion.folders import temporary_home
 from gridstudy.fashion.garments import draw_garments
 from gridstudy.fashion.sources import DataError
+from gridstudy.fashion.storage import temporary_home
 from tests.fashion_mnist import cached, ignore, read_tiny, silent, small, write_pt
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,11 +143,19 @@ def become_folder(path):
     path.mkdir()
 
 
+def become_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+DAMAGES = [Path.unlink, empty, flip, become_folder]
+if hasattr(os, "mkfifo"):
+    DAMAGES.append(become_pipe)
 NAMES = ["manifest.json", "train_images.npy", "train_labels.npy", "validation_images.npy", "test_labels.npy"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("damage", [Path.unlink, empty, flip, become_folder])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_cache_is_made_again(tiny, name, damage):
     prepared = prepare("fashion-mnist", data_dir=tiny, warn=silent)
     before = (prepared.folder / name).read_bytes()
@@ -202,7 +210,7 @@ def test_studies_that_prepare_at_once_agree(tiny, damaged):
 # --- data that change under a running study ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, empty, flip, become_folder])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_process_that_opens_changed_data_refuses_them(tiny, damage):
     prepared = prepare("fashion-mnist", data_dir=tiny, warn=silent)
     damage(prepared.folder / "validation_images.npy")
@@ -368,11 +376,12 @@ def test_a_home_that_may_not_be_written_gives_way_to_the_temporary_folder(anybod
     assert ["instead" in line for line in warnings] == [True, False, True]
 
 
-def test_a_temporary_folder_that_somebody_else_made_is_not_used(anybodys, monkeypatch):
+def test_a_temporary_folder_that_somebody_else_made_is_not_used(anybodys):
     (anybodys / "temporary" / f"gridstudy-{NAMELESS}").mkdir()
     with somebody_else():
-        assert temporary_home().name != f"gridstudy-{NAMELESS}"
-        assert temporary_home().stat().st_uid == NAMELESS
+        folder = temporary_home()
+        assert folder.name != f"gridstudy-{NAMELESS}"
+        assert folder.stat().st_uid == NAMELESS
 
 
 def test_a_tilde_stands_for_the_home_folder(tiny, tmp_path, monkeypatch):

@@ -1,10 +1,12 @@
-"""Folders for data that several programs and users may share: whose they are, and which one may be used."""
+"""Files of data that programs and users share: their digests and states, whose they are, which folder may be used."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
+import stat
 import tempfile
 import time
 import uuid
@@ -14,6 +16,9 @@ from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
+
+FileState = tuple[str, int, int, int]
+"""Name, size in bytes, time of change in ns, and inode of a file."""
 
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 DAY_S = 86_400
@@ -95,3 +100,28 @@ def remove(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
     with suppress(OSError):
         path.unlink(missing_ok=True)
+
+
+def file_states(folder: Path, names: Iterable[str]) -> tuple[FileState, ...]:
+    """Look at regular files; raise OSError for anything else."""
+    states = []
+    for name in names:
+        status = (folder / name).stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(folder / name))
+        states.append((name, status.st_size, status.st_mtime_ns, status.st_ino))
+    return tuple(states)
+
+
+def fingerprint(*parts: str | bytes | memoryview) -> str:
+    """The first 12 hex digits of the SHA-256 of all parts together."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.encode() if isinstance(part, str) else part)
+    return digest.hexdigest()[:12]
+
+
+def file_digest(path: Path, algorithm: str) -> str:
+    """The digest of a file in hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
