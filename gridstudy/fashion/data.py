@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 import torch
-from filelock import FileLock
 
 from gridstudy.core.files import expand_path, read_bytes, write_atomic
 from gridstudy.fashion.sources import (
@@ -39,6 +38,7 @@ from gridstudy.fashion.storage import (
     file_states,
     fingerprint,
     first_allowed,
+    locked,
     new_folder,
     remove,
     temporary_home,
@@ -214,7 +214,7 @@ def _prepare_in(cache: Path, source: Source, validation: str, warn: Warn) -> Pre
             return prepared
         warn(f"the data cache {folder} is damaged or incomplete; it is made again")
     try:
-        prepared = _store(source, validation, cache)
+        prepared = _store(source, validation, cache, warn=warn)
     except OSError as error:
         if error.errno in NOT_ALLOWED:
             raise
@@ -226,7 +226,7 @@ def _prepare_in(cache: Path, source: Source, validation: str, warn: Warn) -> Pre
     return prepared
 
 
-def _store(source: Source, validation: str, cache: Path) -> PreparedData:
+def _store(source: Source, validation: str, cache: Path, *, warn: Warn) -> PreparedData:
     """Split the images of a source and write them, unless they are there already."""
     arrays, fingerprints = _split(source.read(), validation)
     folder = cache / f"{source.dataset}-{validation}-{fingerprints['split_fingerprint']}"
@@ -238,7 +238,7 @@ def _store(source: Source, validation: str, cache: Path) -> PreparedData:
     try:
         manifest = {"dataset": source.dataset, "validation": validation, **fingerprints, **sizes}
         _write_folder(temporary, arrays, manifest)
-        _publish(temporary, folder, source.origin)
+        _publish(temporary, folder, source.origin, warn=warn)
     finally:
         remove(temporary)
     prepared = _read_prepared(folder, source.origin)
@@ -289,9 +289,9 @@ def _write_folder(folder: Path, arrays: Mapping[str, npt.NDArray[Any]], manifest
     write_atomic(folder / "manifest.json", json.dumps({**content, "seal": _seal(content)}, indent=1).encode())
 
 
-def _publish(temporary: Path, folder: Path, origin: str) -> None:
+def _publish(temporary: Path, folder: Path, origin: str, *, warn: Warn) -> None:
     """Move a finished folder into place, unless another study did so meanwhile; a damaged one gives way."""
-    with FileLock(folder.parent / ".lock", timeout=60):
+    with locked(folder.parent, warn=warn):
         if _read_prepared(folder, origin) is not None:
             return
         aside = temporary.with_name(f"{temporary.name}-damaged")

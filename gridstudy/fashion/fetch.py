@@ -1,13 +1,15 @@
 """Run mads-datasets' download as a program of its own, which `sources` ends when it takes too long.
 
-It imports nothing of this package: the download has no time limit, and a process is the only thing that can be ended.
+The download has no time limit of its own, and only a process can be ended. It imports nothing of this package.
 """
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import sys
+import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,8 +20,11 @@ NOT_WRITTEN = 4
 """Exit code where the file could not be written; the reason is on stdout."""
 
 
-def main(pickled_factory: str) -> int:
+def main(pickled_factory: str, limit_s: float) -> int:
     """Let the factory in the file `pickled_factory` download its data; print one line where that fails."""
+    timer = threading.Timer(limit_s, os._exit, [FAILED])  # for the case that the program that waits was killed
+    timer.daemon = True
+    timer.start()
     factory = pickle.loads(Path(pickled_factory).read_bytes())  # noqa: S301 - written by the process that started us
     try:
         factory.download_data()
@@ -59,4 +64,4 @@ def explain(error: Exception, *, host: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], float(sys.argv[2])))

@@ -273,7 +273,7 @@ def download(cache: Path, *, warn: Warn, silence_s: float = SILENCE_S, limit_s: 
 
 def _fetch(folder: Path, *, silence_s: float, limit_s: float) -> None:
     """Run the download of the factory in `folder` in a process of its own, and end it when it takes too long."""
-    command = [sys.executable, "-P", str(Path(__file__).with_name("fetch.py")), "factory"]
+    command = [sys.executable, "-P", str(Path(__file__).with_name("fetch.py")), "factory", str(2 * limit_s)]
     pipe, null = subprocess.PIPE, subprocess.DEVNULL
     with subprocess.Popen(command, cwd=folder, stdin=null, stdout=pipe, stderr=null, text=True) as process:  # noqa: S603
         try:

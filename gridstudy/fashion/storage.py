@@ -10,10 +10,12 @@ import stat
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
+
+from filelock import FileLock
 
 T = TypeVar("T")
 
@@ -21,6 +23,7 @@ FileState = tuple[str, int, int, int]
 """Name, size in bytes, time of change in ns, and inode of a file."""
 
 NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 DAY_S = 86_400
 PARTIAL = ".partial-"
 
@@ -90,6 +93,19 @@ def new_folder(parent: Path) -> Path:
     folder = parent / f"{PARTIAL}{uuid.uuid4().hex}"
     folder.mkdir()
     return folder
+
+
+@contextmanager
+def locked(folder: Path, *, warn: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock of a folder; where the file system has none, say so and go on without."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(FileLock(folder / ".lock", timeout=60))
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            warn(f"{folder} cannot be locked ({error.strerror}); do not start two studies there at the same moment")
+        yield
 
 
 def remove(path: Path) -> None:

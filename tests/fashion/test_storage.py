@@ -2,11 +2,12 @@
 
 import errno
 import os
+import threading
 import time
 
 import pytest
 
-from gridstudy.fashion.storage import file_states, first_allowed, new_folder, owner_of, remove
+from gridstudy.fashion.storage import file_states, first_allowed, locked, new_folder, owner_of, remove
 from tests.fashion_mnist import silent
 
 
@@ -63,3 +64,35 @@ def test_only_regular_files_have_a_state(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(OSError, match="not a regular file"):
         file_states(tmp_path, ["file", "folder"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows locks otherwise")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_named_and_used(tmp_path, monkeypatch, number):
+    import fcntl
+
+    def refuse(*args):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    said = []
+    with locked(tmp_path, warn=said.append):
+        pass
+    (line,) = said
+    assert line.startswith(f"{tmp_path} cannot be locked ({os.strerror(number)})")
+
+
+def test_a_lock_that_somebody_holds_is_waited_for(tmp_path):
+    order = []
+    with locked(tmp_path, warn=silent):
+        thread = threading.Thread(target=_note_when_locked, args=(tmp_path, order))
+        thread.start()
+        time.sleep(0.2)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def _note_when_locked(folder, order):
+    with locked(folder, warn=silent):
+        order.append("second")
