@@ -60,12 +60,14 @@ def small_data(cache: Path) -> PreparedData:
 @pytest.fixture
 def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the user's caches, data or network."""
+    from mads_datasets.settings import fashionmnistsettings
+
     monkeypatch.setenv("GRIDSTUDY_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("FASHION_MNIST_DIR", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(sources, "MADS_URL", "http://127.0.0.1:9/fashionmnist.pt")
+    monkeypatch.setattr(fashionmnistsettings, "dataset_url", "http://127.0.0.1:9/fashionmnist.pt")
 
 
 @pytest.fixture
