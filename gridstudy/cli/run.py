@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from gridstudy.cli.command_line import BAD_USAGE, drop_output, prepare_streams, refuse
+from gridstudy.cli.command_line import BAD_USAGE, drop_output, explain_missing_package, prepare_streams, refuse
 from gridstudy.cli.run_arguments import (
     DEFAULT_SEEDS,
     build_parser,
@@ -51,6 +51,8 @@ def _answer(argv: Sequence[str] | None, command: str) -> int:
         return code
     except StudyError as error:
         return refuse(str(error))
+    except ModuleNotFoundError as error:
+        return refuse(explain_missing_package(error))
     except BrokenPipeError:
         drop_output()
         return SOME_FAILED

@@ -150,9 +150,7 @@ class StudyRun:
             return plan_confirmations(
                 self.experiments_run, self.confirmations, subject=self.subject, data=self.data, logdir=self.logdir
             )
-        return plan_trials(
-            self.experiments, self.seeds, subject=self.subject, data=self.data, logdir=self.logdir
-        )
+        return plan_trials(self.experiments, self.seeds, subject=self.subject, data=self.data, logdir=self.logdir)
 
     def estimate_seconds(self, planned: Sequence[PlannedTrial], device: str) -> Mapping[Configuration, float]:
         """Seconds per trial of each configuration, where the subject can estimate them."""

@@ -116,7 +116,8 @@ class Subject:
 
     The rest is optional. `packages` are those whose versions are recorded. `choose_device(requested)` returns a device
     and the reason. `set_up_worker()` is called once in every worker. `estimate_seconds` times a few steps for the dry
-    run. `check` refuses a configuration that the data do not allow. `portable` turns the content of the data into one
+    run. `check` refuses a configuration that the data do not allow. `check_content` raises StudyError where the data have
+    changed since they were prepared, and is called before each result is written. `portable` turns the content of the data into one
     that another machine can use. `describe_machine(device)` adds to the `[run]` table. `prepare_logdir` is called before
     the first trial.
     """
@@ -139,6 +140,7 @@ class Subject:
     set_up_worker: Callable[[], None] | None = None
     estimate_seconds: Callable[[Iterable[Configuration], Data, str], Mapping[Configuration, float]] | None = None
     check: Callable[[Configuration, Data], None] | None = None
+    check_content: Callable[[Any], None] | None = None
     portable: Callable[[Any], Any] | None = None
     describe_machine: Callable[[str], Mapping[str, str]] | None = None
     prepare_logdir: Callable[[Path, Sequence[Experiment]], None] | None = None

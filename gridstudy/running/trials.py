@@ -16,6 +16,7 @@ from typing import Any
 from loguru import logger
 from tomlserializer import TOMLSerializer
 
+from gridstudy.core.errors import StopStudy, StudyError
 from gridstudy.core.machine import describe_machine
 from gridstudy.core.source import source_digest
 from gridstudy.core.subject import Data, Objective, Subject
@@ -95,6 +96,7 @@ def train_trial(
     with _log_to(folder / LOG_FILE):
         TOMLSerializer.save(_FlatTrial(trial), folder / TRIAL_FILE)
         outcome = subject.train(trial, data.content, folder, device, epochs)
+    _check_content(subject, data)
     result = check_outcome(trial, outcome, epochs.curves(), objective=subject.objective, data=data)
     n_epochs = result.n_epochs
     run = TrialRun(
@@ -106,6 +108,14 @@ def train_trial(
         **{"device": device, "arithmetic": "", **_describe(subject, source, device)},
     )
     return result, run
+
+
+def _check_content(subject: Subject, data: Data) -> None:
+    if subject.check_content is not None:
+        try:
+            subject.check_content(data.content)
+        except StudyError as error:
+            raise StopStudy(str(error)) from error
 
 
 def check_outcome(
