@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import signal
 import sys
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from gridstudy.running.launchers import Launcher
     from gridstudy.running.runner import PlannedTrial, Progress
 
-COMPLETE, SOME_FAILED, INTERRUPTED = 0, 1, 130
+COMPLETE, SOME_FAILED = 0, 1
 
 EPILOG = """\
 experiments and groups:
@@ -37,7 +36,8 @@ examples:
   python grid_search_experiments.py --dry-run                what would run, and for how long
   python grid_search_experiments.py --data-dir ../shared/fashion-mnist
 
-exit code: 0 all trials complete, 1 some trial failed, 2 bad usage or data, 130 interrupted
+exit code: 0 all trials complete, 1 some trial failed, 2 bad usage or data, 130 interrupted,
+  143 terminated
 """
 
 
@@ -78,11 +78,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
+    from gridstudy.running.interruption import exit_code_of, sigterm_interrupts
+
     try:
-        return _answer(argv)
-    except KeyboardInterrupt:
-        print("interrupted; nothing complete is lost: the same command goes on from here", file=sys.stderr)
-        return INTERRUPTED
+        with sigterm_interrupts():
+            return _answer(argv)
+    except KeyboardInterrupt as interruption:
+        counts = f", {interruption}" if str(interruption) else ""
+        print(f"interrupted{counts}; nothing complete is lost: the same command goes on from here", file=sys.stderr)
+        return exit_code_of(interruption)
 
 
 def _answer(argv: Sequence[str] | None) -> int:
@@ -133,6 +137,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _run_trials(
     arguments: argparse.Namespace, experiments: Sequence[Experiment], seeds: Sequence[int], n_workers: int | None
 ) -> int:
+    from gridstudy.running.cores import count_cores, describe_binding
     from gridstudy.running.launchers import LocalLauncher
 
     gpus_per_trial = _check_ray(arguments)
@@ -144,10 +149,14 @@ def _run_trials(
 
     from gridstudy.fashion.training import run_trial
     from gridstudy.running import console
-    from gridstudy.running.runner import check_logdir, lock_logdir, plan_trials, record_plans, recorded_dataset
+    from gridstudy.running.lock import lock_logdir
+    from gridstudy.running.runner import check_logdir, plan_trials, record_plans, recorded_dataset
 
     check_logdir(arguments.logdir)
-    prepared = _prepare_data(arguments, recorded=recorded_dataset(arguments.logdir))
+    if note := describe_binding():
+        console.warn(note)
+    recorded = recorded_dataset(arguments.logdir) if arguments.dataset == "auto" else None
+    prepared = _prepare_data(arguments, recorded=recorded)
     _check_batch_sizes(experiments, prepared)
     device, reason = _choose_device("auto" if on_ray else arguments.device)
     if on_ray and not arguments.dry_run:
@@ -170,7 +179,7 @@ def _run_trials(
             plan(), experiments, prepared=prepared, logdir=arguments.logdir, n_workers=launcher.n_workers, device=device
         )
         return COMPLETE
-    with lock_logdir(arguments.logdir):
+    with lock_logdir(arguments.logdir, warn=console.warn) as lock:
         record_plans(arguments.logdir, experiments, confirmations)
         progress: Progress = console.choose_progress()
         if arguments.mlflow is not None:
@@ -179,11 +188,17 @@ def _run_trials(
             train, ray_launcher = _on_ray(
                 arguments, prepared, n_workers=n_workers, device=device, gpus_per_trial=gpus_per_trial
             )
-            return _train(
-                plan(), experiments, train=train, logdir=arguments.logdir, launcher=ray_launcher, progress=progress
-            )
-        train = partial(run_trial, prepared=prepared, logdir=arguments.logdir, device=device)
-        return _train(plan(), experiments, train=train, logdir=arguments.logdir, launcher=launcher, progress=progress)
+        else:
+            train = partial(run_trial, prepared=prepared, logdir=arguments.logdir, device=device)
+        return _train(
+            plan(),
+            experiments,
+            train=train,
+            logdir=arguments.logdir,
+            launcher=ray_launcher if on_ray else launcher,
+            progress=progress,
+            check=lock.check,
+        )
 
 
 def _check_ray(arguments: argparse.Namespace) -> float:
@@ -212,6 +227,7 @@ def _on_ray(
 ) -> tuple[Callable[..., Any], Launcher]:
     """How to train a trial on Ray, and the launcher that has it done and puts what comes back into the records."""
     from gridstudy.fashion.remote_trials import place_trial, split_arrays, train_remotely
+    from gridstudy.running.cores import count_cores
     from gridstudy.running.ray_launcher import RayLauncher
 
     launcher = RayLauncher(
@@ -246,6 +262,7 @@ def _train(
     logdir: Path,
     launcher: Launcher,
     progress: Progress,
+    check: Callable[[], None],
 ) -> int:
     from gridstudy.fashion.training import write_hparams_header
     from gridstudy.running import console
@@ -259,6 +276,7 @@ def _train(
         train=train,
         launcher=launcher,
         progress=progress,
+        check=check,
     )
     console.print_summary(summary, experiments, logdir)
     return SOME_FAILED if summary.failures else COMPLETE
@@ -384,11 +402,6 @@ def _parse_value(text: str) -> Value:
         except ValueError:
             continue
     return text
-
-
-def count_cores() -> int:
-    """The CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":

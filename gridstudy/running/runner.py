@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
-
-from filelock import FileLock, Timeout
 
 from gridstudy.core.errors import StudyError
 from gridstudy.core.files import write_atomic
@@ -39,7 +36,6 @@ N_ATTEMPTS = 2
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors that every further trial would meet as well: disk full, quota used up, read-only."""
 
-LOCK_FILE = ".lock"
 CONFIRMATION_SEED = 1000
 """Seeds from here up confirm a selection and serve no other estimate."""
 
@@ -111,52 +107,19 @@ def check_logdir(logdir: Path) -> None:
 
 
 def recorded_dataset(logdir: Path) -> str | None:
-    """The dataset of the newest readable record in `logdir`, if there is one."""
-    for path in sorted(find_results(logdir), key=_time_of_change, reverse=True):
-        try:
-            return read_result(path)[0].trial.dataset
-        except RecordError:
-            continue
-    return None
+    """The dataset that the readable records in `logdir` were made with, None where there are none.
 
-
-def _time_of_change(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-@contextmanager
-def lock_logdir(logdir: Path) -> Iterator[None]:
-    """Hold the log directory for this process; the lock of a process that died is void.
-
-    Raises StudyError where another runner holds it.
+    Raises StudyError where there are records of several datasets.
     """
-    logdir.mkdir(parents=True, exist_ok=True)
-    holder = logdir / f"{LOCK_FILE}.holder"
-    lock = FileLock(logdir / LOCK_FILE)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+    datasets = set()
+    for path in find_results(logdir):
+        with suppress(RecordError):
+            datasets.add(read_result(path)[0].trial.dataset)
+    if len(datasets) > 1:
         raise StudyError(
-            f"one runner per log directory: {logdir} is in use by {_name_holder(holder)}; "
-            "wait for it or give another --logdir"
-        ) from None
-    try:
-        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
-        yield
-    finally:
-        with suppress(OSError):
-            holder.unlink(missing_ok=True)
-        lock.release()
-
-
-def _name_holder(holder: Path) -> str:
-    try:
-        return " ".join(holder.read_text(encoding="utf-8", errors="replace").split()) or "another process"
-    except OSError:
-        return "another process"
+            f"{logdir} holds records of several data sets ({', '.join(sorted(datasets))}); choose one with --dataset"
+        )
+    return next(iter(datasets), None)
 
 
 def record_plans(logdir: Path, experiments: Iterable[Experiment], confirmations: Sequence[Confirmation]) -> None:
@@ -170,6 +133,10 @@ def record_plans(logdir: Path, experiments: Iterable[Experiment], confirmations:
         write_experiment(logdir, experiment, n_complete=complete)
 
 
+def _trust() -> None:
+    """Check nothing: nobody else can write to the log directory."""
+
+
 def run_study(
     planned: Sequence[PlannedTrial],
     *,
@@ -177,11 +144,15 @@ def run_study(
     train: Callable[..., Any],
     launcher: Launcher,
     progress: Progress,
+    check: Callable[[], None] = _trust,
+    timeout_s: Callable[[TrialConfig], float] | None = None,
 ) -> Summary:
     """Run every trial that is not complete, each at most N_ATTEMPTS times, and return what is there at the end.
 
     `train(trial, attempt=...)` trains one trial, and the launcher calls it; what finishes has been recorded and carries
-    (TrialResult, TrialRun). The caller holds the lock of `logdir`.
+    (TrialResult, TrialRun). The caller holds the lock of `logdir`, and `check` raises StudyError where it is lost.
+    A trial that takes longer than `timeout_s` is ended and counts as failed. An interruption carries the number of
+    complete trials.
     """
     summary = Summary(results=[_read_complete(logdir, p) for p in planned if p.state is TrialState.COMPLETE])
     todo = [p.trial for p in planned if p.state is not TrialState.COMPLETE]
@@ -191,12 +162,29 @@ def run_study(
     )
     try:
         for attempt in range(1, N_ATTEMPTS + 1):
-            events = launcher.run(partial(train, attempt=attempt), todo)
+            events = launcher.run(partial(train, attempt=attempt), todo, timeout_s=timeout_s)
+            events = _checked(events, check)
             todo = _follow(events, summary, progress=progress, logdir=logdir, final=attempt == N_ATTEMPTS)
+    except KeyboardInterrupt as interruption:
+        n_complete = sum(trial_state(logdir, p.trial)[0] is TrialState.COMPLETE for p in planned)
+        interruption.args = (f"{n_complete} of {len(planned)} trials complete",)
+        raise
     finally:
         summary.duration_s = time.perf_counter() - clock
         progress.stop()
     return summary
+
+
+def _checked(events: Iterator[Event], check: Callable[[], None]) -> Iterator[Event]:
+    """Pass events on while `check` raises nothing, which is asked before each and at the end."""
+    try:
+        for event in events:
+            check()
+            yield event
+        check()
+    finally:
+        if isinstance(events, Generator):
+            events.close()
 
 
 def _read_complete(logdir: Path, planned: PlannedTrial) -> TrialResult:
