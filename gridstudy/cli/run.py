@@ -11,6 +11,7 @@ from gridstudy.cli.command_line import BAD_USAGE, drop_output, explain_missing_p
 from gridstudy.cli.run_arguments import (
     DEFAULT_SEEDS,
     build_parser,
+    parse_duration,
     parse_gpu_share,
     parse_overrides,
     parse_seeds,
@@ -23,17 +24,21 @@ if TYPE_CHECKING:
     from gridstudy.core.subject import Subject
     from gridstudy.running.subjects import SubjectSource
 
-COMPLETE, SOME_FAILED, INTERRUPTED = 0, 1, 130
+COMPLETE, SOME_FAILED = 0, 1
 BUILT_IN = "gridstudy.fashion.subject"
 
 
 def main(argv: Sequence[str] | None = None, *, command: str = "python grid_search_experiments.py") -> int:
     """Run the command line; return its exit code."""
+    from gridstudy.running.interruption import exit_code_of, sigterm_interrupts
+
     try:
-        return _answer(argv, command)
-    except KeyboardInterrupt:
-        print("interrupted; nothing complete is lost: rerun the same command to resume", file=sys.stderr)
-        return INTERRUPTED
+        with sigterm_interrupts():
+            return _answer(argv, command)
+    except KeyboardInterrupt as interruption:
+        counts = f" with {interruption}" if str(interruption) else ""
+        print(f"interrupted{counts}; rerun the same command to resume", file=sys.stderr)
+        return exit_code_of(interruption)
 
 
 def _answer(argv: Sequence[str] | None, command: str) -> int:
@@ -130,7 +135,7 @@ def _run_study(
         logdir=arguments.logdir, n_workers=parse_workers(arguments.workers), device=arguments.device,
         launcher=arguments.launcher, ray_address=arguments.ray_address,
         gpus_per_trial=parse_gpu_share(arguments.gpus_per_trial), mlflow=arguments.mlflow,
-        confirm=arguments.confirm, warn=console.warn,
+        confirm=arguments.confirm, warn=console.warn, trial_timeout_s=parse_duration(arguments.trial_timeout),
     )  # fmt: skip
     study.check_options()
     study.warm_up(dry_run=arguments.dry_run)
@@ -155,7 +160,10 @@ def _with_data(arguments: argparse.Namespace, study: StudyRun) -> Subject:
 
 def _train(study: StudyRun) -> int:
     from gridstudy.running import console
+    from gridstudy.running.cores import describe_binding
 
+    if note := describe_binding():
+        study.warn(note)
     report: Callable[..., None] = console.print_setting
     summary = study.run(progress=console.choose_progress(), announce=report)
     console.print_summary(

@@ -46,7 +46,7 @@ def build_parser(command: str = "python grid_search_experiments.py") -> argparse
         help="experiments or groups, by name or by the number that --list shows (default: all)")  # fmt: skip
     add("--seeds", metavar="N", help="replicates per configuration, or a range like 10-19 (default: 5)")
     add("--subject", type=to_path, metavar="FILE.py",
-        help="a subject of your own, which the file defines; see examples/digits.py (default: MLPs on Fashion-MNIST)")  # fmt: skip
+        help="a subject of your own, defined in the file; see examples/digits.py (default: MLPs on Fashion-MNIST)")  # fmt: skip
     add("--study", type=to_path, metavar="FILE.toml", help="run experiments of your own; see examples/own_study.toml")
     add("--data-dir", type=to_path, metavar="DIR", help="folder with Fashion-MNIST (IDX files or fashionmnist.pt)")
     add("--dataset", choices=["auto", "fashion-mnist", "garments", "garments-small"], default="auto",
@@ -56,6 +56,9 @@ def build_parser(command: str = "python grid_search_experiments.py") -> argparse
         "(default: holdout)")  # fmt: skip
     add("--logdir", type=to_path, default=Path("modellogs"), metavar="DIR", help="where logs go (default: modellogs)")
     add("--workers", metavar="N", help="trials at a time (default: the CPU cores; 4 on a GPU)")
+    add("--trial-timeout", metavar="TIME",
+        help="end a trial that takes longer, like 90s, 10m or 2h, and try it once more (default: 20 times the "
+        "estimate, at least 2 minutes)")  # fmt: skip
     add("--launcher", choices=["local", "ray"], default="local",
         help="processes of this machine, or tasks of Ray, which may have many machines (default: local)")  # fmt: skip
     add("--ray-address", metavar="ADDRESS",
@@ -97,6 +100,18 @@ def parse_workers(text: str | None) -> int | None:
     if not re.fullmatch(r"\d{1,3}", text, flags=re.ASCII) or not 1 <= int(text) <= 256:
         raise StudyError(f"--workers takes a whole number from 1 to 256; got {text!r}")
     return int(text)
+
+
+def parse_duration(text: str | None) -> float | None:
+    """`90`, `90s`, `10m` or `2h` in seconds; StudyError on anything else."""
+    from gridstudy.core.errors import StudyError
+
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(s|m|h|)", text, flags=re.ASCII)
+    if not match or not float(match[1]):
+        raise StudyError(f"a time is a positive number of seconds, minutes or hours, like 90s, 10m or 2h; got {text!r}")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def parse_gpu_share(text: str | None) -> float:

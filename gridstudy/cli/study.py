@@ -24,6 +24,7 @@ from gridstudy.running.subjects import SubjectSource
 if TYPE_CHECKING:
     from gridstudy.records.plans import Confirmation
     from gridstudy.running.launchers import Launcher
+    from gridstudy.running.lock import Lock
     from gridstudy.running.runner import Progress, Summary
 
 N_WORKERS_ON_GPU = 4
@@ -49,6 +50,7 @@ class StudyRun:
     gpus_per_trial: float = 0.0
     mlflow: str | None = None
     confirm: bool = False
+    trial_timeout_s: float | None = None
 
     # --- before the run
 
@@ -166,6 +168,7 @@ class StudyRun:
         from gridstudy.running import console
         from gridstudy.running.lock import lock_logdir
         from gridstudy.running.runner import run_study
+        from gridstudy.running.timeouts import TrialClock
 
         data = self.data
         device, reason = self.choose_device()
@@ -177,12 +180,13 @@ class StudyRun:
             console.print_unusable(planned)
             if self.subject.prepare_logdir is not None:
                 self.subject.prepare_logdir(self.logdir, self.experiments_run)
-            train, launcher = self._launch(device)
+            train, launcher = self._launch(device, lock)
             if self.mlflow is not None:
                 progress = self._with_mlflow(progress)
             return run_study(
-                planned, logdir=self.logdir, train=train, launcher=launcher, progress=progress, check=lock.check
-            )
+                planned, logdir=self.logdir, train=train, launcher=launcher, progress=progress, check=lock.check,
+                clock=TrialClock(self.trial_timeout_s),
+            )  # fmt: skip
 
     def _record(self) -> None:
         if self.confirm:
@@ -199,13 +203,15 @@ class StudyRun:
             objective=self.subject.objective, warn=self.warn,
         )  # fmt: skip
 
-    def _launch(self, device: str) -> tuple[Callable[..., Any], Launcher]:
+    def _launch(self, device: str, lock: Lock) -> tuple[Callable[..., Any], Launcher]:
         """How to train a trial, and the launcher that has it done."""
         from gridstudy.running.trials import run_trial
 
         if self.launcher == "ray":
             return self._on_ray(device)
-        train = partial(run_trial, source=self.source, data=self.data, logdir=self.logdir, device=device)
+        train = partial(
+            run_trial, source=self.source, data=self.data, logdir=self.logdir, device=device, check=lock.check
+        )
         if not self.source.is_portable:
             from gridstudy.running.launchers import InProcessLauncher
 

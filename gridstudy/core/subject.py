@@ -116,10 +116,10 @@ class Subject:
 
     The rest is optional. `packages` are those whose versions are recorded. `choose_device(requested)` returns a device
     and the reason. `set_up_worker()` is called once in every worker. `estimate_seconds` times a few steps for the dry
-    run. `check` refuses a configuration that the data do not allow. `check_content` raises StudyError where the data have
-    changed since they were prepared, and is called before each result is written. `portable` turns the content of the data into one
-    that another machine can use. `describe_machine(device)` adds to the `[run]` table. `prepare_logdir` is called before
-    the first trial.
+    run. `check` refuses a configuration that the data do not allow. `check_content` raises StudyError where the data
+    have changed since they were prepared, and is called before each result is written. `portable` turns the content of
+    the data into one that another machine can use. `describe_machine(device)` adds to the `[run]` table.
+    `prepare_logdir` is called before the first trial.
     """
 
     name: str

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import errno
-import os
-import socket
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from filelock import FileLock, Timeout
-
-from gridstudy.core.errors import StudyError
+from gridstudy.core.errors import StopStudy, StudyError
 from gridstudy.core.experiment import Experiment
 from gridstudy.core.files import write_atomic
 from gridstudy.core.space import Configuration
@@ -24,14 +20,13 @@ from gridstudy.core.trial import TrialConfig, TrialResult, TrialRun, TrialState
 from gridstudy.records.trials import ERROR_FILE, LOG_FILE, trial_folder, trial_status
 from gridstudy.running.launchers import Crashed, Event, Finished, Launcher, Started
 from gridstudy.running.planning import PlannedTrial
+from gridstudy.running.timeouts import TrialClock
 
 N_ATTEMPTS = 2
 """A trial that fails is tried once more."""
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors that every further trial would meet as well: disk full, quota used up, read-only."""
-
-LOCK_FILE = ".lock"
 
 
 class Progress(Protocol):
@@ -61,36 +56,8 @@ class Summary:
     duration_s: float = 0.0
 
 
-@contextmanager
-def lock_logdir(logdir: Path) -> Iterator[None]:
-    """Hold the log directory for this process; the lock of a process that died is void.
-
-    Raises StudyError where another runner holds it.
-    """
-    logdir.mkdir(parents=True, exist_ok=True)
-    holder = logdir / f"{LOCK_FILE}.holder"
-    lock = FileLock(logdir / LOCK_FILE)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StudyError(
-            f"one runner per log directory: {logdir} is in use by {_name_holder(holder)}; "
-            "wait for it or give another --logdir"
-        ) from None
-    try:
-        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
-        yield
-    finally:
-        with suppress(OSError):
-            holder.unlink(missing_ok=True)
-        lock.release()
-
-
-def _name_holder(holder: Path) -> str:
-    try:
-        return " ".join(holder.read_text(encoding="utf-8", errors="replace").split()) or "another process"
-    except OSError:
-        return "another process"
+def _trust() -> None:
+    """Check nothing: nobody else can write to the log directory."""
 
 
 def run_study(
@@ -100,28 +67,60 @@ def run_study(
     train: Callable[..., Any],
     launcher: Launcher,
     progress: Progress,
+    check: Callable[[], None] = _trust,
+    clock: TrialClock | None = None,
 ) -> Summary:
     """Run every trial that is not complete, each at most N_ATTEMPTS times, and return what is there at the end.
 
     `train(trial, attempt=...)` trains one trial, and the launcher calls it; what finishes has been recorded and carries
-    (TrialResult, TrialRun). The caller holds the lock of `logdir`.
+    (TrialResult, TrialRun). The caller holds the lock of `logdir`, and `check` raises StudyError where it is lost.
+    A trial that takes longer than `clock` allows is ended and counts as failed. An interruption carries the number of
+    complete trials.
     """
     summary = Summary(results=[p.result for p in planned if p.result is not None])
     todo = [p.trial for p in planned if p.state is not TrialState.COMPLETE]
-    clock = time.perf_counter()
+    began_s = time.perf_counter()
+    clock = clock or TrialClock()
+    for p in planned:
+        if p.run is not None:
+            clock.observe(p.trial, p.run)
     progress.start(n_trials=len(planned), results=summary.results, work_left=sum(t.configuration.work for t in todo))
     try:
         for attempt in range(1, N_ATTEMPTS + 1):
-            events = launcher.run(partial(train, attempt=attempt), todo)
-            todo = _follow(events, summary, progress=progress, logdir=logdir, final=attempt == N_ATTEMPTS)
+            events = launcher.run(partial(train, attempt=attempt), todo, timeout_s=clock.timeout_s)
+            events = _checked(events, check)
+            final = attempt == N_ATTEMPTS
+            todo = _follow(events, summary, progress=progress, clock=clock, logdir=logdir, final=final)
+    except KeyboardInterrupt as interruption:
+        n_complete = sum(trial_status(logdir, p.trial).state is TrialState.COMPLETE for p in planned)
+        interruption.args = (f"{n_complete} of {len(planned)} trials complete",)
+        raise
     finally:
-        summary.duration_s = time.perf_counter() - clock
+        summary.duration_s = time.perf_counter() - began_s
         progress.stop()
     return summary
 
 
+def _checked(events: Iterator[Event], check: Callable[[], None]) -> Iterator[Event]:
+    """Pass events on while `check` raises nothing, which is asked before each and at the end."""
+    try:
+        for event in events:
+            check()
+            yield event
+        check()
+    finally:
+        if isinstance(events, Generator):
+            events.close()
+
+
 def _follow(
-    events: Iterable[Event], summary: Summary, *, progress: Progress, logdir: Path, final: bool
+    events: Iterable[Event],
+    summary: Summary,
+    *,
+    progress: Progress,
+    clock: TrialClock,
+    logdir: Path,
+    final: bool,
 ) -> list[TrialConfig]:
     """Take note of what happens to trials; return those that failed.
 
@@ -137,6 +136,7 @@ def _follow(
                     summary.results.append(result)
                     summary.failures.pop(trial, None)
                     summary.n_run += 1
+                    clock.observe(trial, run)
                     progress.trial_finished(result, run)
                 case Crashed(trial, reason):
                     failed.append(trial)
@@ -161,7 +161,9 @@ def _settle(event: Event, logdir: Path) -> Event:
 
 
 def _check_room(logdir: Path, reason: str) -> None:
-    """Raise StudyError where `reason`, the last line of a traceback, says that nothing more can be written."""
+    """Raise StudyError where `reason`, the last line of a traceback, says that every further trial would fail."""
+    if (fault := reason.partition(f"{StopStudy.__name__}: ")[2]) and reason.startswith(StopStudy.__module__):
+        raise StudyError(fault)
     if any(f"[Errno {code}]" in reason for code in NO_ROOM):
         raise StudyError(f"cannot write to {logdir}: {reason}; make room and rerun the same command to resume")
 
