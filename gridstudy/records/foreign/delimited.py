@@ -50,6 +50,7 @@ SECONDS = {
 }  # fmt: skip
 WITH_UNIT = re.compile(r"\s*([+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?)\s*([A-Za-z]+|%)\s*")
 NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?"
+NAMES_OF_ENCODINGS = {"utf-8-sig": "UTF-8", "utf-16": "UTF-16", "cp1252": "Windows-1252"}
 NAMES_OF_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
 
@@ -123,7 +124,7 @@ def _find_layout(file: BinaryIO, path: Path) -> _Layout:
     if set(lengths) == {len(heading) + 1}:
         heading = ["", *heading]
     decimal = _decimal(rows)
-    notes = [f"read as {encoding} with {NAMES_OF_DELIMITERS[delimiter]} between cells and decimal "
+    notes = [f"read as {NAMES_OF_ENCODINGS[encoding]} with {NAMES_OF_DELIMITERS[delimiter]} between cells and decimal "
              f"{'comma' if decimal == ',' else 'point'}s"]  # fmt: skip
     return _Layout(encoding, delimiter, decimal, _column_names(heading, notes), skipped, n_lines, notes)
 
@@ -154,7 +155,7 @@ def _scan(file: BinaryIO, path: Path) -> tuple[str, Lines, Lines, int]:
                     sampled.append((number, raw.rstrip("\r\n")))
         except UnicodeDecodeError:
             continue
-        return encoding.replace("-sig", "") if encoding != "utf-8-sig" else "utf-8-sig", sampled, others, number + 1
+        return encoding, sampled, others, number + 1
     raise StudyError(f"{path}: row {number + 2} is neither UTF-8, UTF-16 nor Windows-1252; save it as UTF-8")
 
 
@@ -264,18 +265,24 @@ def table_of_frame(runs: pd.DataFrame, source: str = "the table", *, notes: Sequ
 
 def read_texts(column: pd.Series) -> tuple[pd.Series, str]:
     """A column of texts as numbers where all cells are, and the unit that was cut off (`s` for any time)."""
-    text = column.map(lambda value: value.strip() if isinstance(value, str) else value)
+    codes, different = pd.factorize(column)
+    values, unit = _read_different(pd.Series(different, dtype=object))
+    return values.reindex(codes).set_axis(column.index), unit  # code -1, an empty cell, is in no index
+
+
+def _read_different(values: pd.Series) -> tuple[pd.Series, str]:
+    text = values.map(lambda value: value.strip() if isinstance(value, str) else value)
     text = text.mask(text.isin(MISSING))
     filled = text.dropna()
     if filled.empty or not filled.map(lambda value: isinstance(value, (str, int, float))).all():
         return text, ""
     if filled.isin(["True", "False", "true", "false"]).all():
-        return text.map(lambda v: v if not isinstance(v, str) else v.lower() == "true"), ""
+        return text.map({"True": True, "true": True, "False": False, "false": False}), ""
     numbers = pd.to_numeric(filled, errors="coerce")
     if numbers.notna().all():
         return numbers.reindex(text.index), ""
-    values, unit = _with_units(filled)
-    return (values.reindex(text.index), unit) if values is not None else (text, "")
+    with_units, unit = _with_units(filled)
+    return (with_units.reindex(text.index), unit) if with_units is not None else (text, "")
 
 
 def _with_units(filled: pd.Series) -> tuple[pd.Series | None, str]:

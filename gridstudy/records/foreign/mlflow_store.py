@@ -56,13 +56,10 @@ def read_mlflow(path: Path, *, experiment: str | None = None, with_steps: bool =
     runs = _from_folder(path, experiment) if path.is_dir() else _from_database(path, experiment)
     source = f"mlflow:{path}"
     finished = [run for run in runs if run.state == FINISHED]
-    problems = problem_table(
-        {"path": f"{source}: run {run.name}", "state": run.state, "reason": f"its status is {run.state}"}
-        for run in runs if run.state != FINISHED
-    )  # fmt: skip
+    others = [run for run in runs if run.state != FINISHED]
     if not finished:
-        raise StudyError(f"{source} holds no finished run{f' ({len(problems)} others)' * bool(len(problems))}")
-    return _table(finished, source, problems, with_steps=with_steps)
+        raise StudyError(f"{source} holds no finished run{f' ({len(others)} others)' * bool(others)}")
+    return _table(finished, others, source, with_steps=with_steps)
 
 
 def list_experiments(path: Path) -> dict[str, int]:
@@ -220,9 +217,9 @@ def _points(path: Path) -> Iterator[Point]:
 # --- table ---------------------------------------------------------------------------------------------------------
 
 
-def _table(runs: Sequence[_StoredRun], source: str, problems: pd.DataFrame, *, with_steps: bool) -> RunTable:
+def _table(runs: Sequence[_StoredRun], others: Sequence[_StoredRun], source: str, *, with_steps: bool) -> RunTable:
     rows = [row for run in runs for row in (_step_rows(run) if with_steps else [_run_row(run)])]
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame([*rows, *map(_run_row, others)])
     params = _in_order(f"{key}" for run in runs for key in run.params)
     frame = frame.set_index(pd.Index(frame.pop("\0row"), name="run"))
     settings = [name for name in params if name in frame]
@@ -237,8 +234,14 @@ def _table(runs: Sequence[_StoredRun], source: str, problems: pd.DataFrame, *, w
         added |= nested
     if added:
         frame = pd.concat([frame, pd.DataFrame(added, index=frame.index)], axis=1)
+    left_out = frame.iloc[len(rows) :]
+    problems = problem_table(
+        {"path": f"{source}: run {run.name}", "state": run.state, "reason": f"its status is {run.state}"}
+        for run in others
+    )
     return RunTable(
-        frame, source, row_word="run", known_roles=roles, problems=problems, start="start_time",
+        frame.iloc[: len(rows)], source, row_word="run", known_roles=roles, problems=problems, left_out=left_out,
+        start="start_time",
         notes=("read without MLflow, finished runs only",), epoch="step" if with_steps else None,
     )  # fmt: skip
 

@@ -65,10 +65,11 @@ def _table(optuna: Any, storage: Any, path: Path, *, study: str | None, with_ste
     trials = loaded.get_trials(deepcopy=False)
     source = f"optuna:{path}"
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    others = [trial for trial in trials if trial.state.name != "COMPLETE"]
     problems = problem_table(
         {"path": f"{source}: trial {t.number}", "state": t.state.name.lower(), "reason": f"its state is {t.state.name}"}
-        for t in trials if t.state.name != "COMPLETE"
-    )  # fmt: skip
+        for t in others
+    )
     if not complete:
         raise StudyError(f"{source} holds no complete trial ({len(problems)} others)")
     rows = [row for trial in complete for row in _rows(trial, with_steps=with_steps)]
@@ -86,6 +87,7 @@ def _table(optuna: Any, storage: Any, path: Path, *, study: str | None, with_ste
     return RunTable(
         frame.set_index(pd.Index(frame["trial"], name="trial"), drop=False).rename_axis(index="row"), source,
         row_word="trial", known_roles=roles, problems=problems, start="start_time",
+        left_out=pd.DataFrame([t.params for t in others]),
         epoch="step" if with_steps else None, minimise=directions[0] == "MINIMIZE",
         notes=(note,),
         adaptive_sampler="the sampler chose how often each configuration was run, depending on its results",

@@ -60,20 +60,22 @@ USUAL_NAMES: Mapping[str, re.Pattern[str]] = {
     ),
 }  # fmt: skip
 HYPERPARAMETER = _pattern(
-    "lr learning_?rate batch_?size bs epochs max_?epochs n_?epochs num_?epochs hidden hidden_?(?:size|dim|units|layers) "
-    "hidden_?sizes units\\d* width depth n?_?layers num_?layers dropout p_?drop optimi[sz]er optim momentum "
-    "weight_?decay wd alpha beta\\d? gamma kernel kernel_?size filters channels n_?estimators max_?depth model method "
-    "algorithm algo arch(?:itecture)? activation act scheduler l1 l2 c embed(?:ding)?_?(?:dim|size) n_?heads num_?heads "
-    "patience train_?steps augment(?:ation)? normali[sz]ation loss_?fn criterion temperature warmup variant policy "
-    "subsample colsample.* min_samples.* num_leaves bidirectional cell hidden\\d (?:param|config|hparams?|hp|cfg|args)_.+",
+    "lr learning_?rate batch_?size bs epochs max_?epochs n_?epochs num_?epochs hidden hidden\\d "
+    "hidden_?(?:size|sizes|dim|units|layers) units\\d* width depth n?_?layers num_?layers dropout p_?drop "
+    "optimi[sz]er optim momentum weight_?decay wd alpha beta\\d? gamma kernel kernel_?size filters channels "
+    "n_?estimators max_?depth model method algorithm algo arch(?:itecture)? activation act scheduler l1 l2 c "
+    "embed(?:ding)?_?(?:dim|size) n_?heads num_?heads patience train_?steps augment(?:ation)? normali[sz]ation "
+    "loss_?fn criterion temperature warmup variant policy subsample colsample.* min_samples.* num_leaves "
+    "bidirectional cell (?:param|config|hparams?|hp|cfg|args)_.+",
     before=PREFIX,
 )
 METRIC = _pattern(
-    "acc accuracy balanced_?accuracy f1 f1_?score f1_?macro macro_?f1 auc roc_?auc auroc auprc score r2 precision recall "
-    "loss error err error_?rate rmse mse mae mape nll perplexity ppl bleu rouge.* iou miou dice map mrr ndcg.* reward "
-    "return accuracy_?score top\\d? top_?\\d_?(?:acc|accuracy) value objective kappa mcc brier",
-    before=PREFIX, after="(?:_(?:score|mean|val|valid|test|macro|micro|pct|percent))*",
-)  # fmt: skip
+    "acc accuracy balanced_?accuracy f1 f1_?score f1_?macro macro_?f1 auc roc_?auc auroc auprc score r2 precision "
+    "recall loss error err error_?rate rmse mse mae mape nll perplexity ppl bleu rouge.* iou miou dice map mrr ndcg.* "
+    "reward return accuracy_?score top\\d? top_?\\d_?(?:acc|accuracy) value objective kappa mcc brier",
+    before=PREFIX,
+    after="(?:_(?:score|mean|val|valid|test|macro|micro|pct|percent))*",
+)
 LOSS = _pattern(
     "loss error err error_?rate rmse mse mae mape nll perplexity ppl brier", before=PREFIX, after="(?:_.*)?"
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,15 @@ from gridstudy.records.foreign.options import (
     parse_names,
 )  # fmt: skip
 from gridstudy.records.foreign.roles import is_loss, propose_roles
-from gridstudy.records.foreign.table import NONE, RunTable, format_cell, is_missing, parse_scalar, problem_table
+from gridstudy.records.foreign.table import (
+    NONE,
+    ColumnRole,
+    RunTable,
+    format_cell,
+    is_missing,
+    parse_scalar,
+    problem_table,
+)
 
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -42,10 +50,12 @@ class ForeignRuns:
 
     `runs` has RUN_COLUMNS, a row per run (with an objective pattern, per run and column): `configuration` is a key of
     `configurations`; `condition`, `seed`, `block`, `start` and `cost` are empty where no column was named; `fold`
-    counts the columns of a pattern from 0; `objective` is in the file's own unit. `configurations` has a row per configuration
-    and a column per hyperparameter. `problems` also has the `configuration` of runs that were left out, where it is
-    known. `margin` is in the objective's unit; times `points_per_unit` values are in `unit_label`. `best_excess` is how
-    much the best epoch exceeds the last on average, where the best was asked for.
+    counts the columns of a pattern from 0; `objective` is in the file's own unit.
+
+    `configurations` has a row per configuration and a column per hyperparameter. `problems` also has the
+    `configuration` of runs that were left out, where it is known. `margin` is in the objective's unit; times
+    `points_per_unit` values are in `unit_label`. `best_excess` is how much the best epoch exceeds the last on average,
+    where the best was asked for.
     """
 
     runs: pd.DataFrame
@@ -100,20 +110,21 @@ def select_with(table: RunTable, options: ResultOptions) -> ForeignRuns:
     table = replace(table, runs=_filtered(table, options.where))
     if table.runs.empty:
         raise StudyError(f"{table.source} holds no runs{_left_out(table)}")
-    warnings = list(_hints(table, options))
+    roles = [role for role in propose_roles(table) if role.name not in _used(options)]
+    warnings = list(_hints(roles, options))
     configurations, names, left_out, merged = _named(table, options.hyperparameters)
     long = _objectives(table, options, names, is_pattern=is_pattern)
     problems = _problems(table, long, left_out)
     excess, ended_early = None, None
     if options.epoch:
-        long, excess, early, ended_early = _one_epoch(table, options, long)
+        long, excess, early, ended_early = _one_epoch(table, options, long, roles=roles)
         problems = pd.concat([problems, early], ignore_index=True)
     long = long[np.isfinite(long["objective"].to_numpy(float))].reset_index(drop=True)
     if long.empty:
         raise StudyError(f"{table.source}: {_listed(options.objective)} has no number in any {table.row_word}")
-    _check_settings(table, options, long)
+    _check_settings(table, options, long, roles=roles)
     _check_means(table, options, long, is_pattern=is_pattern)
-    _check_repeated(table, options, long, is_pattern=is_pattern)
+    _check_repeated(table, options, long, roles=roles, is_pattern=is_pattern)
     margin, factor, label, unit_warning = _unit(table, options, long)
     kept = configurations[configurations.index.isin(pd.unique(long["configuration"]))]
     return ForeignRuns(
@@ -198,10 +209,8 @@ def _parse_condition(table: RunTable, condition: str) -> tuple[str, bool, str]:
     raise StudyError(f"{table.source} has no column {name!r} (--where){near(name, columns)}")
 
 
-def _hints(table: RunTable, options: ResultOptions) -> Iterator[str]:
+def _hints(roles: Sequence[ColumnRole], options: ResultOptions) -> Iterator[str]:
     """Options that the roles of unused columns suggest."""
-    used = _used(options)
-    roles = [role for role in propose_roles(table) if role.name not in used]
     for role, option, given in (("seed", "seed", options.seed), ("block", "block", options.block)):
         names = [r.name for r in roles if r.role == role]
         if names and given is None:
@@ -233,39 +242,41 @@ def _combine(columns: Iterable[Codes], length: int) -> Codes:
 
 def _named(table: RunTable, names: Sequence[str]) -> tuple[pd.DataFrame, Any, list[Any], list[str]]:
     """The configurations, the name of each row's, those of the runs left out, and what was read as one value."""
-    runs, left_out = table.runs[list(names)], table.left_out
+    runs, left_out, n_runs = table.runs[list(names)], table.left_out, len(table.runs)
     if left_out is not None and len(left_out):
-        runs = pd.concat([runs, left_out.reindex(columns=list(names))])
-    unknown = [row if row in table.unknown_settings else "" for row in runs.index] if table.unknown_settings else []
-    configurations, codes, merged = _configurations(runs, names, unknown)
-    all_names = configurations.index.to_numpy()[codes]
-    n_rows = len(table.runs)
-    return configurations, all_names[:n_rows], list(all_names[n_rows:]), merged
-
-
-def _configurations(
-    runs: pd.DataFrame, names: Sequence[str], unknown: Sequence[str]
-) -> tuple[pd.DataFrame, Codes, list[str]]:
-    """The different configurations by name, the configuration of each run, and what was read as one value.
-
-    `unknown` names, row by row, the runs whose settings are unknown, each a configuration of its own.
-    """
+        runs = pd.concat([runs.astype(object), left_out.reindex(columns=list(names)).astype(object)])
     labelled = {name: _labels(runs[name]) for name in names}
     columns = [column for column, _ in labelled.values()]
-    if unknown:
-        columns.append(pd.factorize(np.array(unknown, dtype=object))[0].astype(np.int64))
-    codes = _combine(columns, len(runs))
+    unknown = np.array([row if row in table.unknown_settings else "" for row in runs.index], dtype=object)
+    codes = _combine([*columns, pd.factorize(unknown)[0].astype(np.int64)], len(runs))
     _, first = np.unique(codes, return_index=True)
-    varying = [name for name, (column, _) in labelled.items() if np.unique(column[first]).size > 1]
-    shown = varying or list(names)
-    parts = [[f"{name}={labelled[name][1][i]}" for i in labelled[name][0][first]] for name in shown]
-    rows = [",".join(row) for row in zip(*parts, strict=True)]
-    if unknown:
-        rows = [f"unknown settings ({unknown[i]})" if unknown[i] else row for i, row in zip(first, rows, strict=True)]
-    table = pd.DataFrame(
-        {name: _values(runs[name].iloc[first]) for name in names}, index=pd.Index(rows, name="configuration")
+    index = np.array(_configuration_names(labelled, first, n_runs=n_runs, unknown=unknown), dtype=object)
+    configurations = pd.DataFrame(
+        {name: _values(runs[name].iloc[first]) for name in names}, index=pd.Index(index, name="configuration")
     )
-    return table, codes, [note for name in names if (note := _merged(name, runs[name], labelled[name][1]))]
+    merged = [note for name in names if (note := _merged(name, table.runs[name], labelled[name][1]))]
+    return configurations, index[codes[:n_runs]], list(index[codes[n_runs:]]), merged
+
+
+def _configuration_names(
+    labelled: Mapping[str, tuple[Codes, list[str]]], first: Codes, *, n_runs: int, unknown: npt.NDArray[np.object_]
+) -> list[str]:
+    """What each configuration is called: the hyperparameters that differ between the analysed runs.
+
+    `first` is the first run of each. One that was never completed is called by all that differ anywhere.
+    """
+    here = _differing(labelled, first[first < n_runs]) or list(labelled)
+    anywhere = _differing(labelled, first) or here
+    names = []
+    for i in first:
+        shown = here if i < n_runs else anywhere
+        name = ",".join(f"{key}={labelled[key][1][labelled[key][0][i]]}" for key in shown)
+        names.append(f"unknown settings ({unknown[i]})" if unknown[i] else name)
+    return names
+
+
+def _differing(labelled: Mapping[str, tuple[Codes, list[str]]], rows: Codes) -> list[str]:
+    return [name for name, (codes, _) in labelled.items() if np.unique(codes[rows]).size > 1]
 
 
 def _values(column: pd.Series) -> list[Any]:
@@ -279,7 +290,7 @@ def _is_number(value: Any) -> bool:
 
 def _merged(name: str, column: pd.Series, labels: Sequence[str]) -> str:
     n_values = column.nunique(dropna=False)
-    if n_values == len(labels) or not pd.api.types.is_float_dtype(column):
+    if n_values <= len(labels) or not pd.api.types.is_float_dtype(column):
         return ""
     return f"{name}: {n_values} values are {len(labels)} after rounding to ten significant digits"
 
@@ -349,7 +360,7 @@ def _left_out(table: RunTable) -> str:
 
 
 def _one_epoch(
-    table: RunTable, options: ResultOptions, long: pd.DataFrame
+    table: RunTable, options: ResultOptions, long: pd.DataFrame, *, roles: Sequence[ColumnRole]
 ) -> tuple[pd.DataFrame, float | None, pd.DataFrame, str | None]:
     """One row per run: its last, best or N-th epoch.
 
@@ -361,7 +372,7 @@ def _one_epoch(
         row = long["row"].to_numpy()[np.isnan(epochs)][0]
         raise StudyError(f"{table.source}: the epoch must be a number; column {options.epoch!r} has none in "
                          f"{table.row_word} {row}")  # fmt: skip
-    long = long.assign(epoch=epochs, run=_run_codes(table, options, long, epochs))
+    long = long.assign(epoch=epochs, run=_run_codes(table, long, epochs, roles=roles))
     in_order = long[np.isfinite(long["objective"])].sort_values(["run", "epoch"], kind="stable")
     last = in_order.groupby("run", sort=False).tail(1)
     ends = long.groupby("run")["epoch"].max()
@@ -390,13 +401,13 @@ def _empty_problems() -> pd.DataFrame:
     return problem_table(()).assign(configuration=None)
 
 
-def _run_codes(table: RunTable, options: ResultOptions, long: pd.DataFrame, epochs: Floats) -> Codes:
+def _run_codes(table: RunTable, long: pd.DataFrame, epochs: Floats, *, roles: Sequence[ColumnRole]) -> Codes:
     """A number per run: rows alike in configuration, seed, block, condition and fold, told apart by the run's name."""
     keys = [pd.factorize(long[c], use_na_sentinel=False)[0].astype(np.int64)
             for c in ("configuration", "seed", "block", "condition", "fold")]  # fmt: skip
     codes = _combine(keys, len(long))
     epoch_codes = pd.factorize(epochs)[0].astype(np.int64)
-    names = [role.name for role in propose_roles(table) if role.role == "name" and role.name not in _used(options)]
+    names = [role.name for role in roles if role.role == "name"]
     for name in [None, *names]:
         if name is not None:
             column = _labels(table.runs[name])[0][long["position"].to_numpy()]
@@ -419,16 +430,17 @@ def _two_alike(codes: Codes) -> tuple[int, int]:
 # --- checks --------------------------------------------------------------------------------------------------------
 
 
-def _check_settings(table: RunTable, options: ResultOptions, long: pd.DataFrame) -> None:
+def _check_settings(
+    table: RunTable, options: ResultOptions, long: pd.DataFrame, *, roles: Sequence[ColumnRole]
+) -> None:
     """Raise where runs of one configuration differ in a column that may be a setting."""
     runs, positions = table.runs, long["position"].to_numpy()
     keys = [pd.factorize(long[c], use_na_sentinel=False)[0].astype(np.int64) for c in ("configuration", "condition")]
     configuration = _combine(keys, len(long))
     if np.unique(positions).size == np.unique(configuration).size:
         return
-    used = _used(options)
-    for role in propose_roles(table):
-        if role.name in used or role.role not in MAY_BE_A_SETTING:
+    for role in roles:
+        if role.role not in MAY_BE_A_SETTING:
             continue
         codes, labels = _labels(runs[role.name])
         codes = codes[positions]
@@ -467,7 +479,9 @@ def _check_means(table: RunTable, options: ResultOptions, long: pd.DataFrame, *,
                          f"{better}")  # fmt: skip
 
 
-def _check_repeated(table: RunTable, options: ResultOptions, long: pd.DataFrame, *, is_pattern: bool) -> None:
+def _check_repeated(
+    table: RunTable, options: ResultOptions, long: pd.DataFrame, *, roles: Sequence[ColumnRole], is_pattern: bool
+) -> None:
     """Raise where two rows have one configuration, seed, block and condition."""
     if options.seed is None and options.block is None and not is_pattern:
         return
@@ -485,16 +499,18 @@ def _check_repeated(table: RunTable, options: ResultOptions, long: pd.DataFrame,
     first, second = _two_alike(codes)
     rows = [long["row"].iloc[i] for i in (first, second)]
     what = ", ".join(f"{n} {format_cell(table.runs[n].loc[rows[0]])}" for n in (options.seed, options.block) if n)
-    name = long["configuration"].iloc[first]
+    name, hint = long["configuration"].iloc[first], _separating(table, options, long, codes, roles=roles)
     raise StudyError(f"{table.source}: {table.row_word}s {rows[0]} and {rows[1]} are both {name}"
-                     f"{' with ' * bool(what)}{what}{_separating(table, options, long, codes)}")  # fmt: skip
+                     f"{' with ' * bool(what)}{what}{hint}")  # fmt: skip
 
 
-def _separating(table: RunTable, options: ResultOptions, long: pd.DataFrame, codes: Codes) -> str:
+def _separating(
+    table: RunTable, options: ResultOptions, long: pd.DataFrame, codes: Codes, *, roles: Sequence[ColumnRole]
+) -> str:
     """Which unused column tells the repeated rows apart, as a hint."""
-    used, positions = _used(options), long["position"].to_numpy()
-    for role in propose_roles(table):
-        if role.name in used or role.role in ("objective", "other metric", "time", "constant", "empty"):
+    positions = long["position"].to_numpy()
+    for role in roles:
+        if role.role in ("objective", "other metric", "time", "constant", "empty"):
             continue
         column = _labels(table.runs[role.name])[0]
         if column.max() + 1 < len(table.runs) and np.unique(
@@ -545,6 +561,3 @@ def _far_outliers(table: RunTable, long: pd.DataFrame) -> str | None:
                 far = [f"{long['objective'].iloc[i]:g} in {table.row_word} {long['row'].iloc[i]}" for i in out[:3]]
                 return f"far from all others: {', '.join(far)}{' and more' * (k > 3)}; --where leaves rows out"
     return None
-
-
-OPTION_NAMES = tuple(f.name for f in fields(ResultOptions))
