@@ -143,6 +143,7 @@ def fake_run(attempt: int = 1, n_epochs: int = 2) -> TrialRun:
     return TrialRun(
         started="2026-01-01T00:00:00+00:00",
         duration_s=1.0,
+        cpu_s=0.9,
         epoch_duration_s=(0.5,) * n_epochs,
         attempt=attempt,
         host="here",
