@@ -38,6 +38,7 @@ from gridstudy.fashion.gradients import CrossEntropyGradients
 from gridstudy.fashion.lean_mltrainer import Accuracy, Reporter, ReportTypes, Trainer, TrainerSettings
 from gridstudy.fashion.network import MLP
 from gridstudy.fashion.optimizers import OPTIMIZERS, FlatOptimizer
+from gridstudy.fashion.products import Products, choose_products
 from gridstudy.records.records import LOG_FILE, TRIAL_FILE, clear_trial, trial_folder, write_result
 
 EVALUATION_BATCH_SIZE = 1000
@@ -120,14 +121,17 @@ def training_batches(split: Split, *, batch_size: int, seed: int) -> Iterator[tu
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, loss_fn: nn.Module, split: Split) -> tuple[float, float]:
-    """Mean loss and accuracy (a fraction) of the model on a whole split."""
-    model.eval()
+def evaluate(model: MLP, loss_fn: nn.Module, split: Split, *, products: Products | None = None) -> tuple[float, float]:
+    """Mean loss and accuracy (a fraction) of the model on a whole split.
+
+    By default the products are those that `choose_products` chooses for the split's device.
+    """
+    products = products or choose_products(split.images.device)
     losses, n_correct = [], []
     for images, labels in zip(
         split.images.split(EVALUATION_BATCH_SIZE), split.labels.split(EVALUATION_BATCH_SIZE), strict=True
     ):
-        logits = model(scale_pixels(images))
+        logits = model.logits(scale_pixels(images), products)
         losses.append(loss_fn(logits, labels))
         n_correct.append((logits.argmax(dim=1) == labels).sum())
     loss = float(torch.stack(losses).cpu().double().mean())
