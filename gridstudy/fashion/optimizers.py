@@ -29,8 +29,8 @@ class FlatOptimizer:
         """Update the parameters by the gradients in their `grad`, with subnormal numbers taken as zero.
 
         The moments of weights whose gradient stays at zero, such as those of pixels at the border, decay below 1e-38
-        within 800 updates. Processors take many times as long over such numbers, which are too small to move a weight. The mode is that of the calling
-        thread, the only one of a trial.
+        within 800 updates. Processors take many times as long over such numbers, which are too small to move a weight.
+        The mode is that of the calling thread, the only one of a trial.
         """
         torch.set_flush_denormal(True)
         try:
