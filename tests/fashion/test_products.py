@@ -9,7 +9,6 @@ from multiprocessing import get_context
 
 import pytest
 import torch
-from gridstudy.core.study import Configuration, TrialConfig
 
 from gridstudy.core.errors import StudyError
 from gridstudy.core.machine import (
@@ -20,7 +19,10 @@ from gridstudy.core.machine import (
     processor,
     relevant_environment,
 )
-from gridstudy.fashion.data import Split, open_splits
+from gridstudy.core.selection import select_experiments
+from gridstudy.core.subject import Data
+from gridstudy.core.trial import DataIdentity, TrialConfig
+from gridstudy.fashion.data import Split
 from gridstudy.fashion.experiments import GROUPS, select_experiments
 from gridstudy.fashion.gradients import CrossEntropyGradients
 from gridstudy.fashion.network import MLP
@@ -35,7 +37,11 @@ from gridstudy.fashion.products import (
     find_row,
     select_products,
 )
-from gridstudy.fashion.training import evaluate, scale_pixels, train_trial
+from gridstudy.fashion.space import layer_widths
+from gridstudy.fashion.subject import SUBJECT
+from gridstudy.fashion.training import evaluate, scale_pixels
+from gridstudy.running.subjects import SubjectSource
+from gridstudy.running.trials import train_trial
 
 TOLERANCE = 1e-5
 """Largest difference between two float32 gradients or logits, as a share of the largest value of the tensor."""
@@ -63,8 +69,8 @@ needs_onednn = pytest.mark.skipif(not has_onednn(), reason="this build of torch 
 
 
 def shapes_of_the_study():
-    experiments = select_experiments([*GROUPS["all"], *GROUPS["follow-up"]])
-    return sorted({(c.batch_size, c.units) for experiment in experiments for c in experiment.configurations})
+    experiments = select_experiments(SUBJECT, [*GROUPS["all"], *GROUPS["follow-up"]])
+    return sorted({(c["batch_size"], layer_widths(c)) for experiment in experiments for c in experiment.configurations})
 
 
 @pytest.fixture
@@ -321,7 +327,7 @@ def test_variables_that_are_set_are_listed():
 
 def describe_in_a_new_process(**environment):
     code = (
-        "import json; from gridstudy.fashion.products import *;"
+        "import json; from gridstudy.core.machine import *; from gridstudy.fashion.products import *;"
         "print(json.dumps([processor().instruction_sets, describe_products(), relevant_environment()]))"
     )
     kept = {name: value for name, value in os.environ.items() if name not in (*CPU_VARIABLES, PRODUCTS_VARIABLE)}
@@ -345,9 +351,17 @@ def test_the_environment_decides_in_a_new_process_and_the_processor_stays_itself
 def outcome_in_worker(prepared, folder, seed):
     """Train with the products that the environment asks for; return their name and the outcome."""
     values = {"epochs": 2, "train_steps": 20, "batch_size": 64}
-    trial = TrialConfig(Configuration.from_values(values), seed, **prepared.identity)
+    identity = DataIdentity(**prepared.identity)
+    trial = TrialConfig(SUBJECT.name, SUBJECT.configure(values), seed, identity)
     folder.mkdir(parents=True)
-    return describe_products(), train_trial(trial, open_splits(prepared), folder)[0]
+    return describe_products(), train_trial(
+        trial,
+        folder,
+        source=SubjectSource(module="gridstudy.fashion.subject"),
+        data=Data(prepared, identity),
+        device="cpu",
+        attempt=1,
+    )[0]
 
 
 def outcomes(prepared, folder, *, n_workers):
