@@ -23,7 +23,7 @@ from gridstudy.core.selection import select_experiments
 from gridstudy.core.subject import Data
 from gridstudy.core.trial import DataIdentity, TrialConfig
 from gridstudy.fashion.data import Split
-from gridstudy.fashion.experiments import GROUPS, select_experiments
+from gridstudy.fashion.experiments import GROUPS
 from gridstudy.fashion.gradients import CrossEntropyGradients
 from gridstudy.fashion.network import MLP
 from gridstudy.fashion.products import (
@@ -46,6 +46,7 @@ from gridstudy.running.trials import train_trial
 TOLERANCE = 1e-5
 """Largest difference between two float32 gradients or logits, as a share of the largest value of the tensor."""
 
+SOURCE = SubjectSource(module="gridstudy.fashion.subject")
 ZEN_5 = Processor("AuthenticAMD", "26", "AMD EPYC 9B45", ("avx2", "fma", "avx512f"))
 ZEN_4 = Processor("AuthenticAMD", "25", "AMD EPYC 9B14", ("avx2", "fma", "avx512f"))
 ZEN_3 = Processor("AuthenticAMD", "25", "AMD EPYC 7B13", ("avx2", "fma"))
