@@ -385,4 +385,4 @@ def test_trials_through_onednn_give_the_same_bits_in_one_worker_and_in_two(small
     assert {name for name, _ in through_torch} == {"torch"}
     assert all(a[1] != b[1] for a, b in zip(one, through_torch, strict=True))
     for (_, a), (_, b) in zip(one, through_torch, strict=True):
-        assert a.curve.train_loss == pytest.approx(b.curve.train_loss, rel=1e-4)
+        assert a.curves["train_loss"] == pytest.approx(b.curves["train_loss"], rel=1e-4)
