@@ -108,6 +108,9 @@ def _answer(argv: Sequence[str] | None) -> int:
     except BrokenPipeError:
         drop_output()
         return SOME_FAILED
+    except (ImportError, MemoryError) as error:
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return refuse(f"cannot load what the study needs: {reason}; check the installation and the limit on memory")
     except OSError as error:  # no permission, no room, no more processes
         return refuse(f"the system refused: {error}; mend that, and the same command goes on from here")
 

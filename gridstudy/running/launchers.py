@@ -119,9 +119,8 @@ class LocalLauncher:
     ) -> None:
         method = start_method or ("forkserver" if sys.platform.startswith("linux") else "spawn")
         self._context: BaseContext = multiprocessing.get_context(method)
-        preload = tuple(preload)
-        self._context.set_forkserver_preload([PRELOADER] if preload else [])
-        self._preload = preload
+        self._context.set_forkserver_preload([PRELOADER])
+        self._preload = tuple(preload)
         self._cores = allowed_cores()  # before torch is imported, which may bind this process to one of them
         self.n_workers = n_workers
         self._setup = setup
@@ -282,6 +281,7 @@ def _work(connection: Connection, function: Callable[[Any], Any], start: _Worker
     A worker that runs other modules than the runner says so once, as a StudyError in place of a traceback.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the runner decides
+    sys.excepthook = sys.__excepthook__
     restore_environment()
     use_cores(start.cores)
     jobs: deque[Any] = deque()
