@@ -235,10 +235,10 @@ class _Worker:
 
 
 def _ready(workers: list[_Worker], patience_s: float | None) -> list[int]:
-    """Wait until a job has ended, at most `patience_s`; the numbers of the workers to look at."""
+    """Wait until a job has ended, at most `patience_s`; the numbers of all workers with a job, for one may hang."""
     busy = {worker.connection: number for number, worker in enumerate(workers) if worker.job is not None}
-    ended = [busy[connection] for connection in wait(list(busy), patience_s)]  # type: ignore[index]
-    return ended or list(busy.values())
+    wait(list(busy), patience_s)
+    return list(busy.values())
 
 
 def _describe_exit(exitcode: int | None) -> str:

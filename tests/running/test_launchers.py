@@ -23,6 +23,7 @@ from tests.jobs import (
     describe_process,
     die_on_3,
     double,
+    doze_or_stop_on_3,
     exit_on_3,
     fail_on_odd,
     sleep_and_tell,
@@ -213,6 +214,17 @@ def test_a_job_that_hangs_is_ended_after_its_own_time_and_the_rest_goes_on():
     ]
     assert sorted(e.job for e in events if isinstance(e, Finished)) == [0, 1, 2, 4, 5]
     assert time.monotonic() - clock < 15
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows stops no process")
+def test_a_job_that_hangs_is_noticed_while_others_keep_ending():
+    limits = {3: 0.5}
+    ended = []
+    for event in LocalLauncher(2).run(doze_or_stop_on_3, range(3, 60), timeout_s=lambda job: limits.get(job, 60.0)):
+        if not isinstance(event, Started):
+            ended.append(event.job)
+    assert len(ended) == 57
+    assert ended.index(3) < 40
 
 
 def test_the_clock_of_a_job_begins_with_the_job(tmp_path):
