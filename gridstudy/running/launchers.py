@@ -216,7 +216,7 @@ class _Worker:
             if time.monotonic() - self.started_s < limit_s:
                 return None
             job, self.job = self.job, None
-            return Crashed(job, f"no result within {limit_s:.0f} s; the worker was killed")
+            return Crashed(job, describe_timeout(limit_s))
         job, self.job = self.job, None
         try:
             value, reason = self.connection.recv()
@@ -239,6 +239,11 @@ def _ready(workers: list[_Worker], patience_s: float | None) -> list[int]:
     busy = {worker.connection: number for number, worker in enumerate(workers) if worker.job is not None}
     wait(list(busy), patience_s)
     return list(busy.values())
+
+
+def describe_timeout(limit_s: float) -> str:
+    """The reason of a job that was ended because it took too long."""
+    return f"no result within {limit_s:.0f} s; the worker was killed"
 
 
 def _describe_exit(exitcode: int | None) -> str:
