@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +89,32 @@ def test_cores_that_were_taken_away_come_back():
 def test_variables_that_bind_are_named(environment, bound):
     note = describe_binding(environment)
     assert note is None if bound is None else note.startswith(f"{bound} would bind all workers")
+
+
+BOUND_STUDY = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from gridstudy.running.launchers import Finished, LocalLauncher
+from tests.jobs import train_and_tell_cores
+if __name__ == "__main__":
+    cores = os.sched_getaffinity(0)
+    launcher = LocalLauncher(2, preload=["torch"])
+    import torch
+    assert os.sched_getaffinity(0) < cores, "this torch does not bind"
+    values = [e.value for e in launcher.run(train_and_tell_cores, range(2)) if isinstance(e, Finished)]
+    assert values == [cores] * 2, values
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
+def test_workers_use_all_cores_although_openmp_binds_threads(tmp_path):
+    if len(allowed_cores()) < 2:
+        pytest.skip("one core cannot be bound further")
+    (tmp_path / "script.py").write_text(BOUND_STUDY)
+    command = [sys.executable, str(tmp_path / "script.py"), str(Path(__file__).parents[2])]
+    environment = {**os.environ, "OMP_PROC_BIND": "true"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if "does not bind" in done.stderr:
+        pytest.skip("this build of torch does not bind its threads")
+    assert (done.returncode, done.stderr) == (0, "")
