@@ -74,7 +74,7 @@ def verdict_power(
     first, second = (np.array([getattr(e, side) for e in effects], float) for side in ("n_first", "n_second"))
 
     def all_of(missed: Floats) -> Floats:
-        return np.maximum(0.0, 1 - missed.sum(axis=-1))
+        return np.asarray(np.maximum(0.0, 1 - missed.sum(axis=-1)))
 
     def missed_equivalence(at: float) -> Floats:
         below = t_power((margin - difference) / sd, n, at / second)
