@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from gridstudy.statistics.comparisons import ALPHA, LEAST_SEEDS, POWER, Floats
+from gridstudy.core.trial import LEAST_SEEDS
+from gridstudy.statistics.comparisons import ALPHA, POWER, Floats
 from gridstudy.statistics.looks import WEIGHTS
 
 N_DRAWS = 400

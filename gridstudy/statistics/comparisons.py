@@ -16,12 +16,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import integrate, special, stats
 
-from gridstudy.core.study import Experiment
+from gridstudy.core.experiment import Experiment
+from gridstudy.core.trial import FIRST_CONFIRMATION_SEED, LEAST_SEEDS
+from gridstudy.records.tables import FOREIGN
 
-FOREIGN = "foreign"
-"""Origin of the trials that another program logged, and the name of their experiment-like group."""
-FIRST_CONFIRMATION_SEED = 1000
-LEAST_SEEDS = 3
 MOST_SEEDS = 100
 ALPHA = 0.05
 POWER = 0.8
@@ -34,20 +32,21 @@ COMPARISON_COLUMNS = (
     "a", "b", "n", "difference", "difference_sd", "low", "high", "p", "paired", "label", "correlation", "unpaired_sd",
     "seeds_needed",
 )  # fmt: skip
-"""`difference` is a - b in fractions of accuracy, `low` and `high` its 95 % interval, `p` two-sided;
+"""`difference` is a - b, positive where a is better, `low` and `high` its 95 % interval, `p` two-sided;
 `difference_sd` is over seeds, `unpaired_sd` what it would be without pairing; `seeds_needed` is "", "12" or ">100"."""
 
 
 # --- tables --------------------------------------------------------------------------------------------------------
 
 
-def objective_table(trials: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
+def objective_table(trials: pd.DataFrame, experiment: Experiment, *, sign: int) -> pd.DataFrame:
     """Objectives of the experiment's own trials, a row per seed, a column per configuration in the plan's order.
 
-    Confirmation seeds and foreign trials are left out; a diverged trial counts as guessing.
+    They are multiplied by the objective's `sign`, so that higher is better. Confirmation seeds and foreign trials are
+    left out; a diverged trial counts as guessing.
     """
     names = [c.name for c in experiment.configurations]
-    return replicate_table(select_trials(trials), names)
+    return sign * replicate_table(select_trials(trials), names)
 
 
 def select_trials(trials: pd.DataFrame) -> pd.DataFrame:
@@ -55,10 +54,10 @@ def select_trials(trials: pd.DataFrame) -> pd.DataFrame:
     return trials[(trials["origin"] != FOREIGN) & ~(trials["seed"] >= FIRST_CONFIRMATION_SEED)]
 
 
-def replicate_table(trials: pd.DataFrame, names: Sequence[str], metric: str = "validation_accuracy") -> pd.DataFrame:
+def replicate_table(trials: pd.DataFrame, names: Sequence[str], metric: str = "objective") -> pd.DataFrame:
     """`metric` of each replicate of the named configurations; see the module for the two kinds of index."""
     rows = trials[trials["configuration"].isin(names)]
-    if rows["seed"].isna().any():
+    if rows["seed"].isna().any() or rows.duplicated(["configuration", "seed"]).any():
         rows = rows.assign(replicate=rows.groupby("configuration").cumcount())
         table = rows.pivot(index="replicate", columns="configuration", values=metric)
     else:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gridstudy.statistics.comparisons import LEAST_SEEDS, Floats
+from gridstudy.core.trial import FIRST_CONFIRMATION_SEED, LEAST_SEEDS
+from gridstudy.statistics.comparisons import Floats
 
 FACTORS = (1, 2, 4, 8, 16)
 WEIGHTS = (0.8, 0.05, 0.05, 0.05, 0.05)
 DEFAULT_FIRST_LOOK = 5
-LAST_SEED = 999
+LAST_SEED = FIRST_CONFIRMATION_SEED - 1
 """Seeds beyond this one are for confirmation."""
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from gridstudy.core.trial import LEAST_SEEDS
 from gridstudy.statistics.comparisons import (
     ALPHA,
-    LEAST_SEEDS,
     MOST_SEEDS,
     Floats,
     compare_pairs,

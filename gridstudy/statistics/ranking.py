@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from gridstudy.core.trial import LEAST_SEEDS
 from gridstudy.statistics.advice import NO_ADVICE, Advice, Effect, seeds_to_recommend
-from gridstudy.statistics.comparisons import ALPHA, LEAST_SEEDS, Floats, cheapest, differences
+from gridstudy.statistics.comparisons import ALPHA, Floats, cheapest, differences
 from gridstudy.statistics.looks import WEIGHTS, Need, Schedule, n_looks, usable_seeds
 
 

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from gridstudy.core.trial import LEAST_SEEDS
 from gridstudy.statistics.advice import NO_ADVICE, Advice, Effect, seeds_to_decide
 from gridstudy.statistics.comparisons import (
     ALPHA,
-    LEAST_SEEDS,
     Floats,
     comparison_labels,
     differences,
