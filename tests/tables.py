@@ -203,7 +203,8 @@ def solver_records(*, n_seeds: int = 5, margin: float | None = 2.0, rng: int = 0
     subject = solver_subject(margin=margin)
     experiment = subject.parse(
         {
-            "name": "solver", "question": "How fast?", "hypothesis": "Tiling helps.", "scientific": ["threads", "kernel"],
+            "name": "solver", "question": "How fast?", "hypothesis": "Tiling helps.",
+            "scientific": ["threads", "kernel"],
             "contrasts": [{"better": {"threads": 1, "kernel": "tiled"}, "worse": {"threads": 1, "kernel": "plain"}}],
             "grid": {"threads": [1, 2, 4, 8], "kernel": ["plain", "tiled"]},
         }

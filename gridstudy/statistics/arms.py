@@ -68,14 +68,16 @@ def value_labels(points: Sequence[Point], axes: Sequence[str], description: Desc
 
 def configuration_labels(configurations: Iterable[Configuration], description: Description) -> dict[str, str]:
     """Configuration name -> its settings in words, wherever there is no experiment around it."""
-    return {
-        c.name: ", ".join(f"{_axis(description, n).title} {_axis(description, n).format(v)}" for n, v in c.settings.items())
-        or BASELINE
-        for c in configurations
-    }  # fmt: skip
+    return {c.name: ", ".join(_setting(description, *item) for item in c.settings.items()) or BASELINE
+            for c in configurations}  # fmt: skip
 
 
-def side_labels(experiment: Experiment, side: Assignment, labels: Mapping[str, str], description: Description) -> str:
+def _setting(description: Description, name: str, value: Value) -> str:
+    axis = _axis(description, name)
+    return f"{axis.title} {axis.format(value)}"
+
+
+def side_label(experiment: Experiment, side: Assignment, labels: Mapping[str, str], description: Description) -> str:
     """One side of a contrast: the arm's label, or the values that several configurations share."""
     matching = experiment.matching(side)
     if len(matching) == 1:
@@ -109,8 +111,12 @@ def _words(point: Point, kind: Sequence[str], description: Description, *, named
 
 
 def _goes_without_saying(
-    point: Point, kind: Sequence[str], points: Sequence[Point], before: Sequence[Sequence[str]], description: Description
-) -> bool:  # fmt: skip
+    point: Point,
+    kind: Sequence[str],
+    points: Sequence[Point],
+    before: Sequence[Sequence[str]],
+    description: Description,
+) -> bool:
     if not before or any(point[name] != _axis(description, name).reference for name in kind):
         return False
     earlier = [name for names in before for name in names]

@@ -14,7 +14,7 @@ from gridstudy.core.subject import Description
 from gridstudy.core.trial import FIRST_CONFIRMATION_SEED
 from gridstudy.records.plans import Plan
 from gridstudy.records.tables import FOREIGN, Records
-from gridstudy.statistics.arms import arm_labels, configuration_labels, side_labels
+from gridstudy.statistics.arms import arm_labels, configuration_labels, side_label
 from gridstudy.statistics.comparisons import (
     COMPARISON_COLUMNS,
     compare_pairs,
@@ -322,7 +322,7 @@ def _estimate(
     unstable = {str(n): f"unstable, {k} of {objectives[n].count()}" for n, k in n_diverged.items() if k}
     stable = _stable(objectives, trials)
     summary = summary_table(experiment.name, grid, trials, columns=context.columns, n_diverged=n_diverged)
-    summary = summary.assign(label=list(map(labels.get, names)), **deficit_columns(stable, ranking, names))
+    summary = summary.assign(label=[labels[name] for name in names], **deficit_columns(stable, ranking, names))
     summary["flags"] = _flags(experiment, grid, stable, unstable, summary=summary, context=context)
     pairs = compare_pairs(objectives, unstable=unstable, assumed_sd=noise.assumed_difference_sd)
     pairs = pairs.assign(experiment=experiment.name, a_label=pairs["a"].map(labels), b_label=pairs["b"].map(labels))
@@ -342,7 +342,7 @@ def _estimate(
 
 
 def _side(side: Mapping[str, Any], experiment: Experiment, labels: Mapping[str, str], context: _Context) -> str:
-    return side_labels(experiment, side, labels, context.description)
+    return side_label(experiment, side, labels, context.description)
 
 
 def _confounded(experiment: Experiment) -> tuple[str, ...]:

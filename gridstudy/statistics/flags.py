@@ -114,9 +114,10 @@ def search_edges(
 ) -> Mapping[str, list[str]]:
     """Configuration -> numeric hyperparameters at the end of whose axis it lies, although it is the best there.
 
-    `means` are those of stable configurations, higher being better; `grid` has the hyperparameters of all, by name. Asked of the best
-    configuration for the scientific hyperparameters and of the best of each arm for the nuisance. An axis is the line
-    through that point, all other scientific and nuisance values kept; it must have at least three points.
+    `means` are those of stable configurations, higher being better; `grid` has the hyperparameters of all, by name.
+    Asked of the best configuration for the scientific hyperparameters and of the best of each arm for the nuisance. An
+    axis is the line through that point, all other scientific and nuisance values kept; it must have three points or
+    more.
     """
     if means.empty:
         return {}

@@ -75,7 +75,7 @@ def rank_plan(
     at = rank_at_looks(objectives, schedule, costs=costs, margin=margin, diverged=diverged)
     incomplete = {name: schedule.n0 - n for name, n in at.incomplete.items() if n < schedule.n0}
     if not at.best:
-        stable = objectives[[name for name in objectives if not diverged.get(name)]]
+        stable = objectives[[name for name in objectives if not diverged.get(str(name))]]
         return _provisional(stable, schedule, margin=margin, noise=noise, incomplete=incomplete)
     rows = schedule.rows(objectives, at.n_seeds)[list(at.bounds)]
     return Ranking(

@@ -26,7 +26,7 @@ MACHINE_COLUMNS = ("host", "platform", "device", "processor", "arithmetic", "env
 
 @dataclass(frozen=True)
 class Columns:
-    """What a subject's tables have beside the columns of all: hyperparameters, budgets and metrics other than the score."""
+    """The columns that differ by subject: hyperparameters, budgets, and metrics other than the objective."""
 
     hyperparameters: tuple[str, ...]
     budgets: tuple[str, ...]
