@@ -33,7 +33,7 @@ HYPOTHESES = {
     "learning_rate": (("baseline", "learning_rate=1e-05"),),
     "optimizer": (("baseline", "optimizer=SGD"),),
     "combined": (
-        ("epochs=10,batch_size=32,units1=512", "epochs=10,units2=128,depth=3"),
+        ("epochs=10,batch_size=32,units1=512", "epochs=10,units2=128,depth=3,learning_rate=0.0005,optimizer=AdamW"),
         ("epochs=10,batch_size=32,units1=512", "batch_size=128,units1=128,units2=64"),
     ),
 }
@@ -42,11 +42,15 @@ FIXED_SEEDS = (5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 60, 70, 80)
 WIDTHS = "units"
 
 
-def draw_study(generator: np.random.Generator, objectives: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
-    """Objectives with the means and the covariance of real ones."""
-    factor = covariance_factor(objectives)
+def draw_study(generator: np.random.Generator, truths: pd.Series, factor: Floats, n_seeds: int) -> pd.DataFrame:
+    """Objectives with these true means and the covariance of real ones."""
     noise = generator.standard_normal((n_seeds, len(factor))) @ factor
-    return pd.DataFrame(objectives.mean().to_numpy() + noise, columns=objectives.columns).rename_axis("seed")
+    return pd.DataFrame(truths.to_numpy() + noise, columns=truths.index).rename_axis("seed")
+
+
+def draw_truths(generator: np.random.Generator, objectives: pd.DataFrame, factor: Floats) -> pd.Series:
+    """What the true means may be, given the real records."""
+    return objectives.mean() + generator.standard_normal(len(factor)) @ factor / np.sqrt(len(objectives))
 
 
 # --- until decided -------------------------------------------------------------------------------------------------
@@ -55,11 +59,11 @@ def draw_study(generator: np.random.Generator, objectives: pd.DataFrame, n_seeds
 def until_decided(repetitions: int) -> Iterator[Row]:
     """Trials until the seven hypotheses are decided, beside the fixed design that decides as many."""
     objectives, _, _ = reference_objectives()
-    generator = np.random.default_rng(40)
-    truths = objectives.mean()
+    generator, factor = np.random.default_rng(40), covariance_factor(objectives)
     sequential, fixed = np.zeros(3), np.zeros(len(FIXED_SEEDS))
     for _ in range(repetitions):
-        study = draw_study(generator, objectives, LOOKS[-1])
+        truths = draw_truths(generator, objectives, factor)
+        study = draw_study(generator, truths, factor, LOOKS[-1])
         sequential += run_until_decided(study, truths)
         fixed += [decided_at_once(study, n) for n in FIXED_SEEDS]
     (trials, decided, wrong), fixed = sequential / repetitions, fixed / repetitions
@@ -123,13 +127,16 @@ def racing(repetitions: int) -> Iterator[Row]:
     objectives, costs, experiments = reference_objectives()
     names = [str(name) for name, of in experiments.items() if WIDTHS in of]
     real = objectives[names]
-    for setting, records in (("36 widths", real), ("36 widths, truths alike", real - real.mean() + real.mean().mean())):
+    factor, price = covariance_factor(real), {name: float(costs[name]) for name in names}
+    for setting in ("36 widths", "36 widths, truths alike"):
         generator = np.random.default_rng(41)
-        deficits = (records.mean().max() - records.mean()).to_dict()
-        price = {name: float(costs[name]) for name in names}
         raced, fixed = np.zeros(3), np.zeros((len(FIXED_SEEDS), 2))
         for _ in range(repetitions):
-            study = draw_study(generator, records, LOOKS[-1])
+            truths = draw_truths(generator, real, factor)
+            if setting.endswith("alike"):
+                truths[:] = truths.mean()
+            deficits = (truths.max() - truths).to_dict()
+            study = draw_study(generator, truths, factor, LOOKS[-1])
             raced += run_race(study, price, deficits)
             fixed += fixed_recommendations(study, price, deficits)
         yield from _race_rows(setting, raced / repetitions, fixed / repetitions, len(names), repetitions)

@@ -70,7 +70,7 @@ def has_equivalence(verdicts: Sequence[Reached]) -> bool:
 
 
 def visit(p: Floats, numbers: Sequence[int], *, dropping: bool = False) -> list[list[Reached]]:
-    """Look at all experiments with these numbers of seeds, one after the other; with `dropping`, not at decided ones."""
+    """Look at all experiments with these numbers of seeds in turn; with `dropping`, not at decided ones."""
     states = []
     for study in p:
         complete = np.zeros(len(study), int)
