@@ -50,7 +50,8 @@ def draw_study(generator: np.random.Generator, truths: pd.Series, factor: Floats
 
 def draw_truths(generator: np.random.Generator, objectives: pd.DataFrame, factor: Floats) -> pd.Series:
     """What the true means may be, given the real records."""
-    return objectives.mean() + generator.standard_normal(len(factor)) @ factor / np.sqrt(len(objectives))
+    noise = generator.standard_normal(len(factor)) @ factor / np.sqrt(len(objectives))
+    return pd.Series(objectives.mean().to_numpy() + noise, index=objectives.columns)
 
 
 # --- until decided -------------------------------------------------------------------------------------------------

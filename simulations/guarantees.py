@@ -33,6 +33,8 @@ from simulations.noise import MARGIN, Draw, as_table
 from simulations.rates import Rate
 
 SEEDS = (3, 5, 10)
+Contrast = tuple[int, int] | tuple[tuple[int, ...], tuple[int, ...]]
+"""Two columns of which the first is claimed to be better, or two sets of columns."""
 SEVEN = (((1, 0),), ((2, 0),), ((3, 0),), ((4, 0), (5, 4)), ((6, 0),), ((7, 0),), ((8, 9), (8, 10)))
 """The contrasts of seven hypotheses as pairs of columns; most compare with one baseline, column 0."""
 TUNED = (((0, 1, 2, 3, 4), (5, 6, 7, 8, 9)),)
@@ -125,13 +127,13 @@ def false_claims(draw: Draw, repetitions: int, *, seeds: Sequence[int] = SEEDS) 
             yield Rate("G3 a study without effects contains a claim", setting, n, rate, repetitions, most=ALPHA)
 
 
-def _has_claim(contrasts: Sequence[Sequence[object]], draw: Draw, generator: np.random.Generator, n: int) -> bool:
+def _has_claim(contrasts: Sequence[Sequence[Contrast]], draw: Draw, generator: np.random.Generator, n: int) -> bool:
     table = as_table(0.8 + draw(generator, n, 11))
     traces = [Trace((look_p_values(_evidence(pairs, table), n, margin=MARGIN),)) for pairs in contrasts]
     return any(v.verdict in (SUPPORTED, CONTRADICTED) for v in walk(traces, family_size=len(traces)))
 
 
-def _evidence(pairs: Sequence[object], table: pd.DataFrame) -> Evidence:
+def _evidence(pairs: Sequence[Contrast], table: pd.DataFrame) -> Evidence:
     claims = tuple(Claim("", ORDER, *(tuple(f"c{i}" for i in np.atleast_1d(side)) for side in pair)) for pair in pairs)
     return Evidence("", "", claims, table, Schedule(tuple(table.index), len(table)), "", 1)
 

@@ -23,6 +23,7 @@ from gridstudy.statistics.verdicts import (
     judge,
     look_p_values,
     stored_verdicts,
+    trials_left,
     undecided_arms,
     walk,
 )
@@ -396,7 +397,22 @@ def test_seeds_end_at_the_limit_and_at_the_last_look():
     assert undecided_arms([study], verdicts, most_seeds=19) == []
     assert undecided_arms([study], verdicts, most_seeds=20)[0].n_seeds == 20
     study = pair(0.004, sd=0.1, n=80)
-    assert undecided_arms([study], judge([study], margin=MARGIN)) == []
+    verdicts = judge([study], margin=MARGIN)
+    assert undecided_arms([study], verdicts) == []
+    assert verdicts[0].seeds_to_decide == "no verdict expected by 80 seeds"
+
+
+def test_trials_left_count_a_shared_configuration_once():
+    one = pair(0.01, sd=0.01, name="one")
+    two = replace(one, experiment="two", claims=(order("c", "a"),))
+    two.objectives["c"] = two.objectives["b"]
+    studies = [one, two]
+    verdicts = judge(studies, margin=MARGIN)
+    assert {v.advice.expected for v in verdicts} == {40.0}
+    # three configurations, a shared; 5 of 40 and of 80 seeds are there
+    assert trials_left(studies, verdicts) == (3 * 35, 3 * 75)
+    assert trials_left(studies, verdicts, most_seeds=20) == (3 * 15, 3 * 15)
+    assert trials_left([pair(0.02, sd=0.002)], judge([pair(0.02, sd=0.002)], margin=MARGIN)) == (0, 0)
 
 
 def test_what_no_seed_can_decide_gets_none():
