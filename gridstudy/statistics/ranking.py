@@ -55,7 +55,7 @@ def rank_at_looks(
 
     At look k each pair is tested at 5 % x w_k / (m - 1), m the configurations ranked at look 1. The bound of a pair is
     the least over its looks, and the bound on a deficit the largest over the tied set: with 95 % probability the truly
-    best stays tied and all bounds hold (a union over its m - 1 rivals and the looks; Hsu 1996). Unstable configurations are
+    best stays tied and all bounds hold (a union over its m - 1 rivals and the looks; Hsu 1996). Unstable ones are
     not ranked. Those that failed may be `set_aside`, so that the others need not wait for them.
     """
     seeds = usable_seeds(objectives, schedule, diverged)

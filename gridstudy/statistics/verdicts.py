@@ -390,14 +390,15 @@ def _verdict(study: Evidence, trace: Trace, result: Reached, *, size: int, margi
     decided, complete = result.verdict != CANNOT_TELL, len(trace.looks)
     estimates = tuple(_estimate(study, claim, result.look, margin) for claim in study.claims)
     p = trace.running()[max(0, result.look - 1)]
-    next_look = 0 if decided or complete >= len(sizes) or _is_hopeless(study) else sizes[complete]
+    is_open = not decided and not _is_hopeless(study)
+    next_look = sizes[complete] if is_open and complete < len(sizes) else 0
     return Verdict(
         experiment=study.experiment, hypothesis=study.hypothesis, claim=study.claim, margin=margin,
         verdict=result.verdict, look=result.look, n_seeds=sizes[result.look - 1] if result.look else 0,
         next_look=next_look, incomplete=_lacking(study, next_look),
         p_for=float(p[0]), p_against=float(p[1]), p_equivalent=float(p[2]), p_adjusted=float(result.p_adjusted),
         p_equivalent_adjusted=float(result.p_equivalent_adjusted), family=study.family, family_size=size,
-        advice=_advice(study, complete, size, margin) if next_look else NO_ADVICE,
+        advice=_advice(study, complete, size, margin) if is_open else NO_ADVICE,
         seeds_source=FROM_OWN_PAIRS if all(e.n >= LEAST_SEEDS for e in estimates) else study.assumed_source,
         note=note, labels=tuple(_labels(study, estimates, decided=decided, note=note)), contrasts=estimates,
     )  # fmt: skip
@@ -445,7 +446,7 @@ def _n_trials(study: Evidence, name: str) -> int:
 
 
 def _advice(study: Evidence, complete: int, size: int, margin: float) -> Advice:
-    """Plan with all seeds that are there; a verdict with an unstable side is not to be expected."""
+    """Plan with all seeds that are there, each contrast with the spread of its own pair."""
     estimates = [_estimate(study, claim, 0, margin) for claim in study.claims]
     effects = [
         Effect(e.difference, e.planning_sd, e.n, e.relation == ALIKE, max(1, e.n_first), max(1, e.n_second))
@@ -472,6 +473,25 @@ def undecided_arms(
             names = tuple(name for name in study.configurations if not study.diverged.get(name))
             needs.append(Need(study.experiment, names, n, study.schedule.extended(n)))
     return needs
+
+
+def trials_left(
+    studies: Sequence[Evidence], verdicts: Sequence[Verdict], *, most_seeds: int | None = None
+) -> tuple[int, int]:
+    """The trials until all is decided: as advised, and at most. A configuration of several experiments counts once."""
+    by_name = {study.experiment: study for study in studies}
+    expected: dict[str, int] = {}
+    most: dict[str, int] = {}
+    for need in undecided_arms(studies, verdicts, most_seeds=most_seeds):
+        study = by_name[need.experiment]
+        last = max(size for size in study.schedule.sizes if most_seeds is None or size <= most_seeds)
+        advised = next(v.advice.expected for v in verdicts if v.experiment == need.experiment)
+        seeds = int(advised) if advised <= last else last
+        rows = study.schedule.rows(study.objectives, last).reindex(columns=list(need.configurations))
+        for name, n in rows.notna().sum().items():
+            expected[str(name)] = max(expected.get(str(name), 0), seeds - int(n))
+            most[str(name)] = max(most.get(str(name), 0), last - int(n))
+    return sum(expected.values()), sum(most.values())
 
 
 def _is_hopeless(study: Evidence) -> bool:
