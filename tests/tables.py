@@ -15,7 +15,7 @@ from gridstudy.core.selection import select_experiments
 from gridstudy.core.space import Configuration, Hyperparameter
 from gridstudy.core.subject import Data, Description, Objective, Subject
 from gridstudy.core.trial import LEAST_SEEDS, DataIdentity, TrialConfig, TrialResult, TrialRun
-from gridstudy.fashion.sources import CLASS_NAMES
+from gridstudy.fashion.garments import CLASS_NAMES
 from gridstudy.fashion.subject import SUBJECT
 from gridstudy.records.plans import DEFAULT_FIRST_LOOK, Plan
 from gridstudy.records.tables import PROBLEM_COLUMNS, Records, make_tables

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gridstudy.core.experiment import Experiment
+from gridstudy.core.experiment import Assignment, Experiment
+from gridstudy.core.labels import label_values
 from gridstudy.core.space import Configuration
 from gridstudy.core.subject import Description
 from gridstudy.core.trial import UNKNOWN
+from gridstudy.core.values import Value, format_value
 from gridstudy.records.plans import Plan
 from gridstudy.records.tables import CURVE_COLUMNS, Records
-from gridstudy.statistics.arms import value_labels
 from gridstudy.statistics.comparisons import Floats, describe, replicate_table
 
 PARTS = ("mean", "sd", "low", "high")
@@ -129,8 +130,27 @@ def arm_table(
     )
     best = rows.loc[arms.idxmax()].assign(n_selected_from=arms.size().to_numpy())
     varied = [name for name in scientific if name in experiment.varied] or scientific
-    points: list[dict[str, Any]] = [{str(k): v for k, v in r.items()} for r in best[scientific].to_dict("records")]
-    return best.assign(arm=value_labels(points, varied, description))[list(columns.arms)].reset_index(drop=True)
+    arm = [label_values({str(k): v for k, v in row.items()}, description) for row in best[varied].to_dict("records")]
+    return best.assign(arm=arm)[list(columns.arms)].reset_index(drop=True)
+
+
+def side_label(experiment: Experiment, side: Assignment, labels: Mapping[str, str], description: Description) -> str:
+    """One side of a contrast: the arm's label, or the values asked about that its configurations share."""
+    matching = experiment.matching(side)
+    if len(matching) == 1:
+        return labels[matching[0].name]
+    asked = [name for name in experiment.scientific if name in experiment.varied]
+    return label_values({name: matching[0][name] for name in asked}, description)
+
+
+def configuration_labels(configurations: Iterable[Configuration], description: Description) -> dict[str, str]:
+    """Configuration name -> its settings in words, wherever there is no experiment around it."""
+    known = {h.name: h for h in description.hyperparameters}
+
+    def setting(name: str, value: Value) -> str:
+        return f"{known[name].title} {known[name].format(value)}" if name in known else f"{name} {format_value(value)}"
+
+    return {c.name: ", ".join(setting(*item) for item in c.settings.items()) or "baseline" for c in configurations}
 
 
 def mixed_machines(trials: pd.DataFrame) -> dict[str, tuple[str, ...]]:
