@@ -38,7 +38,11 @@ class LookRanking:
     recommended: str | None
     """The cheapest whose bound is within the margin; None is "not resolved"."""
     advice: Advice
-    """The seeds at which some configuration can be recommended; empty where one is."""
+
+    @property
+    def seeds_to_recommend(self) -> str:
+        """The seeds at which some configuration can be recommended, in words; empty where one is."""
+        return self.advice.in_words("recommendation")
 
 
 def rank_at_looks(

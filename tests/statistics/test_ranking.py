@@ -97,8 +97,8 @@ def test_between_two_looks_the_earlier_one_holds():
 
 
 def test_unresolved_rankings_get_advice_and_resolved_ones_none():
-    assert str(rank(table([0.0, 0.0], 5, sd=0.02)).advice) != ""
-    assert str(rank(table([0.0, -0.05], 5)).advice) == ""
+    assert rank(table([0.0, 0.0], 5, sd=0.02)).seeds_to_recommend != ""
+    assert rank(table([0.0, -0.05], 5)).seeds_to_recommend == ""
 
 
 def test_no_records_rank_nothing():
