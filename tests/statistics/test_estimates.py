@@ -375,10 +375,10 @@ def test_confounding_belongs_to_a_contrast_and_not_to_the_treatment(study):
 
 
 def test_a_verdict_that_was_stored_stays():
-    first = analyse(make_records(["epochs"]))
+    first = analyse(make_records(["epochs"], sd=0.002))
     assert first.verdicts["verdict"].tolist() == ["supported"]
     stored = stored_verdicts([e.verdict for e in first.experiments if e.verdict])
-    worse = make_records(["epochs"], effects={"epochs=3": 0.801}, sd=0.001)
+    worse = make_records(["epochs"], effects={"epochs=3": 0.801}, sd=0.01)
     assert analyse(worse).verdicts["verdict"].tolist() != ["supported"]
     assert analyse(worse, stored=stored).verdicts["verdict"].tolist() == ["supported"]
 
