@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
-
-from gridstudy.core.errors import StudyError
-from gridstudy.core.study import Experiment, Value, parse_experiment
 
 FACTORS_OF_2_UNITS = [16, 32, 64, 128, 256, 512]
 FACTORS_OF_2_BATCHES = [4, 8, 16, 32, 64, 128]
@@ -18,6 +13,7 @@ EXAMPLES_PER_EPOCH = 6400
 STUDY: tuple[Mapping[str, Any], ...] = (
     {
         "name": "epochs",
+        "treatment_budgets": ["updates", "examples"],
         "question": "What do more epochs bring, and what do they cost?",
         "hypothesis": "Ten epochs of 100 updates beat three.",
         "contrasts": [{"better": {"epochs": 10}, "worse": {"epochs": 3}}],
@@ -26,6 +22,7 @@ STUDY: tuple[Mapping[str, Any], ...] = (
     },
     {
         "name": "units",
+        "treatment_budgets": ["parameters"],
         "question": "How wide should the two hidden layers be?",
         "hypothesis": "Two layers of 256 units beat two layers of 16.",
         "contrasts": [{"better": {"units1": 256, "units2": 256}, "worse": {"units1": 16, "units2": 16}}],
@@ -42,6 +39,7 @@ STUDY: tuple[Mapping[str, Any], ...] = (
     },
     {
         "name": "depth",
+        "treatment_budgets": ["parameters"],
         "question": "Does a second or a third hidden layer help?",
         "hypothesis": "Two hidden layers beat one, and three beat two.",
         "contrasts": [
@@ -69,6 +67,7 @@ STUDY: tuple[Mapping[str, Any], ...] = (
     },
     {
         "name": "combined",
+        "treatment_budgets": ["updates", "examples", "parameters"],
         "question": "Which of three hand-picked combinations is best?",
         "hypothesis": "The largest network with the most updates beats both cheaper combinations.",
         "contrasts": [
@@ -165,49 +164,8 @@ FOLLOW_UP: tuple[Mapping[str, Any], ...] = (
     },
 )  # fmt: skip
 
-TABLES: Mapping[str, Mapping[str, Any]] = {table["name"]: table for table in STUDY + FOLLOW_UP}
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "all": tuple(table["name"] for table in STUDY),
     "quick": tuple(table["name"] for table in STUDY if table["name"] != "units"),
     "follow-up": tuple(table["name"] for table in FOLLOW_UP),
 }
-
-
-def select_experiments(
-    names: Sequence[str], *, overrides: Mapping[str, Value] | None = None, own: Iterable[Mapping[str, Any]] = ()
-) -> tuple[Experiment, ...]:
-    """The experiments that `names` (experiments or groups, the user's `own` included) stand for, each once, in order.
-
-    Raises StudyError on a name that is neither.
-    """
-    own = list(own)
-    tables = {**TABLES, **{table["name"]: table for table in own}}
-    default = [table["name"] for table in own] or ["all"]
-    chosen: dict[str, None] = {}
-    for name in names or default:
-        if name not in tables and name not in GROUPS:
-            raise StudyError(f"no experiment or group {name!r}; known: {', '.join([*tables, *GROUPS])}")
-        chosen.update(dict.fromkeys(GROUPS.get(name, (name,))))
-    return tuple(parse_experiment(tables[name], overrides=overrides) for name in chosen)
-
-
-def read_study_file(path: Path) -> list[Mapping[str, Any]]:
-    """The experiment tables of a user's study file; StudyError names the file and what is wrong with it."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors may mark the encoding
-    except OSError as error:
-        raise StudyError(f"cannot read the study file {path}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, a number of 5,000 digits, 1,000 brackets
-        raise StudyError(f"the study file {path} is not valid TOML: {error}") from None
-    tables: list[Mapping[str, Any]] = content.pop("experiment", None)
-    if content or not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
-        raise StudyError(f"the study file {path} must hold [[experiment]] tables and nothing else")
-    for table in tables:
-        experiment = parse_experiment(table)
-        if experiment.name.lower() in {*TABLES, *GROUPS}:  # on many disks "Epochs" and "epochs" are one file
-            raise StudyError(
-                f"the study file {path} names an experiment {experiment.name!r}, which is built in; rename it"
-            )
-    if len({table["name"].lower() for table in tables}) < len(tables):
-        raise StudyError(f"the study file {path} gives two experiments one name")
-    return tables

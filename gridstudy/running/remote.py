@@ -5,42 +5,28 @@ from __future__ import annotations
 import io
 import tempfile
 import traceback
-import warnings
 import zipfile
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-import torch
+from loguru import logger
 
 from gridstudy.core.files import write_atomic
-from gridstudy.core.study import TrialConfig
-from gridstudy.fashion.data import PreparedData, Split, Splits, open_splits
-from gridstudy.fashion.training import quiet_process, train_trial
-from gridstudy.records.records import ERROR_FILE, RESULT_FILE, clear_trial, read_result, trial_folder, write_result
+from gridstudy.core.subject import Data
+from gridstudy.core.trial import TrialConfig
+from gridstudy.records.trials import ERROR_FILE, RESULT_FILE, clear_trial, read_result, trial_folder, write_result
 from gridstudy.running.launchers import Crashed, Finished
-
-SplitArrays = dict[str, tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]]
-"""Images and labels of each split, by its name."""
-
-
-def split_arrays(prepared: PreparedData) -> SplitArrays:
-    """The splits as arrays, which an object store hands to the processes of a machine without copying them."""
-    splits = open_splits(prepared)
-    return {
-        name: (split.images.numpy(), split.labels.numpy())
-        for name, split in ((name, getattr(splits, name)) for name in Splits.__dataclass_fields__)
-    }
+from gridstudy.running.subjects import SubjectSource
+from gridstudy.running.trials import train_trial
 
 
-def train_remotely(trial: TrialConfig, *, splits: SplitArrays, device: str, attempt: int) -> bytes:
+def train_remotely(trial: TrialConfig, *, source: SubjectSource, data: Data, device: str, attempt: int) -> bytes:
     """Train a trial in a temporary folder; return the folder, packed, with a result or with an error in it."""
-    _quiet_once()
+    set_up_process(source)
     with tempfile.TemporaryDirectory(prefix="gridstudy-") as name:
         folder = Path(name)
         try:
-            result, run = train_trial(trial, _to_splits(splits, device), folder, device=device, attempt=attempt)
+            result, run = train_trial(trial, folder, source=source, data=data, device=device, attempt=attempt)
             write_result(folder, result, run)
         except Exception:
             (folder / ERROR_FILE).write_text(traceback.format_exc(), encoding="utf-8")
@@ -48,15 +34,12 @@ def train_remotely(trial: TrialConfig, *, splits: SplitArrays, device: str, atte
 
 
 @cache
-def _quiet_once() -> None:
-    quiet_process()
-
-
-def _to_splits(arrays: SplitArrays, device: str) -> Splits:
-    with warnings.catch_warnings():  # the arrays are read-only, of which torch warns; training never writes to them
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
-        pairs = {name: [torch.from_numpy(array).to(device) for array in pair] for name, pair in arrays.items()}
-    return Splits(**{name: Split(images, labels) for name, (images, labels) in pairs.items()})
+def set_up_process(source: SubjectSource) -> None:
+    """Do once per worker process what the subject asks for; logs go to the trials' files, not to the terminal."""
+    logger.remove()
+    subject = source.load()
+    if subject.set_up_worker is not None:
+        subject.set_up_worker()
 
 
 def pack_folder(folder: Path) -> bytes:

@@ -1,0 +1,190 @@
+"""One trial of any subject: a clean folder, the subject's training, a checked outcome, the record."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from pathlib import Path, PosixPath, WindowsPath
+from typing import Any
+
+from loguru import logger
+from tomlserializer import TOMLSerializer
+
+from gridstudy.core.errors import StopStudy, StudyError
+from gridstudy.core.machine import describe_machine
+from gridstudy.core.source import source_digest
+from gridstudy.core.subject import Data, Objective, Subject
+from gridstudy.core.trial import Outcome, TrialConfig, TrialResult, TrialRun
+from gridstudy.records.toml import RecordError
+from gridstudy.records.trials import (
+    LOG_FILE,
+    RESULT_FILE,
+    TRIAL_FILE,
+    check_same_trial,
+    clear_trial,
+    read_result,
+    trial_folder,
+    write_result,
+)
+from gridstudy.running.subjects import SubjectSource
+
+# tomlserializer escapes neither quotes nor backslashes, and does not know Windows' paths. A JSON string is a TOML one.
+TOMLSerializer.register_type(str, lambda text: json.dumps(text, ensure_ascii=False), str)
+for _path_type in (Path, PosixPath, WindowsPath):
+    TOMLSerializer.register_type(_path_type, lambda path: json.dumps(str(path), ensure_ascii=False), Path)
+
+
+class OutcomeError(ValueError):
+    """A subject's training returned something that is no outcome of its objective."""
+
+
+def run_trial(
+    trial: TrialConfig,
+    *,
+    source: SubjectSource,
+    data: Data,
+    logdir: Path,
+    device: str,
+    attempt: int,
+    check: Callable[[], None] = lambda: None,
+) -> tuple[TrialResult, TrialRun]:
+    """Clear the trial's folder, train it there and complete it with its result; a result that is there is kept.
+
+    `check` raises StudyError where the log directory is no longer held, and is called before the result is placed.
+    """
+    folder = trial_folder(logdir, trial)
+    if (known := _known_result(folder, trial)) is not None:
+        return known
+    clear_trial(folder)
+    result, run = train_trial(trial, folder, source=source, data=data, device=device, attempt=attempt)
+    _or_stop(check)
+    if (known := _known_result(folder, trial)) is not None:  # of another runner, whose lock did not reach us
+        return known
+    write_result(folder, result, run)
+    return result, run
+
+
+def _known_result(folder: Path, trial: TrialConfig) -> tuple[TrialResult, TrialRun] | None:
+    try:
+        result, run = read_result(folder / RESULT_FILE)
+        check_same_trial(result.trial, trial)
+    except RecordError:
+        return None
+    return result, run
+
+
+@dataclass
+class _Epochs:
+    """Collects what a subject reports after each epoch, with the seconds that it took."""
+
+    rows: list[dict[str, float]] = field(default_factory=list)
+    duration_s: list[float] = field(default_factory=list)
+    clock: float = field(default_factory=time.perf_counter)
+
+    def __call__(self, metrics: Mapping[str, float]) -> None:
+        now = time.perf_counter()
+        self.duration_s.append(now - self.clock)
+        self.clock = now
+        self.rows.append({name: float(value) for name, value in metrics.items()})
+
+    def curves(self) -> dict[str, tuple[float, ...]]:
+        return {name: tuple(row[name] for row in self.rows) for name in (self.rows[0] if self.rows else {})}
+
+
+def train_trial(
+    trial: TrialConfig, folder: Path, *, source: SubjectSource, data: Data, device: str, attempt: int
+) -> tuple[TrialResult, TrialRun]:
+    """Train one trial with its logs in `folder`, which must exist."""
+    subject = source.load()
+    started, clock, cpu = datetime.now(UTC), time.perf_counter(), time.process_time()
+    epochs = _Epochs()
+    with _log_to(folder / LOG_FILE):
+        TOMLSerializer.save(_FlatTrial(trial), folder / TRIAL_FILE)
+        outcome = subject.train(trial, data.content, folder, device, epochs)
+    if subject.check_content is not None:
+        _or_stop(partial(subject.check_content, data.content))
+    result = check_outcome(trial, outcome, epochs.curves(), objective=subject.objective, data=data)
+    n_epochs = result.n_epochs
+    run = TrialRun(
+        started=started.isoformat(timespec="seconds"),
+        duration_s=time.perf_counter() - clock,
+        cpu_s=time.process_time() - cpu,
+        epoch_duration_s=tuple(epochs.duration_s) if len(epochs.duration_s) == n_epochs else (),
+        attempt=attempt,
+        **{"device": device, "arithmetic": "", **_describe(subject, source, device)},
+    )
+    return result, run
+
+
+def _or_stop(check: Callable[[], None]) -> None:
+    try:
+        check()
+    except StudyError as error:
+        raise StopStudy(str(error)) from error
+
+
+def check_outcome(
+    trial: TrialConfig, outcome: Outcome, reported: Mapping[str, tuple[float, ...]], *, objective: Objective, data: Data
+) -> TrialResult:
+    """The result of a trial; raise OutcomeError where the outcome is none of this objective."""
+    if not isinstance(outcome, Outcome):
+        raise OutcomeError(f"train must return a gridstudy.Outcome; got {type(outcome).__name__}")
+    score = float(outcome.score)
+    diverged = bool(outcome.diverged) or not math.isfinite(score)
+    if not diverged and not objective.contains(score):
+        raise OutcomeError(f"a score must lie from {objective.low:g} to {objective.high:g}; got {score:g}")
+    curves = {name: tuple(map(float, values)) for name, values in outcome.curves.items()} or dict(reported)
+    if len({len(values) for values in curves.values()}) > 1 or not all(curves.values()):
+        raise OutcomeError(f"curves must have one value per epoch each; got lengths {_lengths(curves)}")
+    confusion = tuple(tuple(int(n) for n in row) for row in outcome.confusion)
+    if confusion and data.class_names and len(confusion) != len(data.class_names):
+        raise OutcomeError(
+            f"confusion must have a row for each of {len(data.class_names)} classes; got {len(confusion)}"
+        )
+    return TrialResult(
+        trial=trial, score=objective.diverged_score if diverged else score, diverged=diverged, curves=curves,
+        test_score=math.nan if diverged or outcome.test_score is None else float(outcome.test_score),
+        confusion=() if diverged else confusion,
+    )  # fmt: skip
+
+
+def _lengths(curves: Mapping[str, tuple[float, ...]]) -> str:
+    return ", ".join(f"{name} {len(values)}" for name, values in curves.items())
+
+
+@lru_cache
+def _describe(subject: Subject, source: SubjectSource, device: str) -> dict[str, Any]:
+    """Machine, device, arithmetic and source, which a process has once."""
+    own = dict(subject.describe_machine(device)) if subject.describe_machine else {}
+    core = Path(__file__).parents[1] / "core"
+    return {
+        **describe_machine(subject.packages), **own, "source": source_digest([core, *source.files()])
+    }  # fmt: skip
+
+
+class _FlatTrial:
+    """A trial as flat public attributes, which is what tomlserializer writes."""
+
+    def __init__(self, trial: TrialConfig) -> None:
+        self.__dict__.update(
+            trial.configuration, trial_id=trial.trial_id, subject=trial.subject, seed=trial.seed, **vars(trial.data)
+        )
+        self.training_version = trial.training_version
+
+
+@contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    name = str(path).replace("{", "{{").replace("}", "}}")  # loguru fills in what stands in braces
+    layout = "{time:YYYY-MM-DD HH:mm:ss.SSS} {level} {message}"
+    # a full disk ends the trial, not only its log
+    sink = logger.add(name, format=layout, encoding="utf-8", catch=False)
+    try:
+        yield
+    finally:
+        logger.remove(sink)
