@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from gridstudy.records.records import Records
-from gridstudy.reporting.figures import SavedFigure, save_figures
-from gridstudy.statistics.estimates import ExperimentEstimate, StudyEstimates, analyse
-from gridstudy.statistics.interactions import cell_table, factorials, interaction_table
-from gridstudy.statistics.questions import StudyAnswers, answer_questions
+from gridstudy.records.tables import Records
+from gridstudy.statistics.estimates import ExperimentEstimate, StudyEstimates
+from gridstudy.statistics.findings import Findings, find
+from gridstudy.statistics.questions import StudyAnswers
 from tests.tables import make_records
 
 UNSTABLE = "learning_rate=0.01"
@@ -28,9 +28,19 @@ NAMES = (
 class Study:
     """All that figures are drawn from."""
 
-    estimates: StudyEstimates
-    answers: StudyAnswers
-    cells: pd.DataFrame
+    findings: Findings
+
+    @property
+    def estimates(self) -> StudyEstimates:
+        return self.findings.estimates
+
+    @property
+    def answers(self) -> StudyAnswers:
+        return self.findings.answers
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        return self.findings.cells
 
     def of(self, name: str) -> ExperimentEstimate:
         return next(e for e in self.estimates.experiments if e.experiment.name == name)
@@ -38,18 +48,14 @@ class Study:
     def cells_of(self, name: str) -> pd.DataFrame:
         return self.cells[self.cells["experiment"] == name]
 
-    def save(self, folder: Path, **options: str) -> dict[str, SavedFigure]:
-        return save_figures(self.estimates, answers=self.answers, cells=self.cells, folder=folder, **options)
+    def save(self, folder: Path, **options: str) -> dict[str, Any]:
+        from gridstudy.reporting.figures import save_figures
+
+        return save_figures(self.findings, folder, **options)
 
 
 def make_study(records: Records) -> Study:
-    estimates = analyse(records)
-    trials, curves = estimates.trials, estimates.curves
-    plans = [e.experiment for e in estimates.experiments if e.experiment.name != "foreign"]
-    designs = factorials(trials, curves, plans)
-    table = interaction_table(designs)
-    answers = answer_questions(trials, curves, plans, interactions=table, margin=estimates.margin)
-    return Study(estimates, answers, cell_table(designs))
+    return Study(find(records))
 
 
 @cache

@@ -271,7 +271,7 @@ def _diverged_seeds(trials: pd.DataFrame, experiment: Experiment) -> dict[str, s
 def _estimate_plan(plan: Plan, trials: pd.DataFrame, context: _Context, *, family_size: int) -> ExperimentEstimate:
     """Estimate an experiment; the verdict comes later."""
     experiment = plan.experiment
-    grid = plan_grid(experiment.configurations, plan.description)
+    grid = plan_grid(plan, context.description)
     objectives = objective_table(trials, experiment, sign=context.sign)
     labels = arm_labels(experiment, context.description)
     stable = _stable(objectives, trials)

@@ -16,7 +16,7 @@ from gridstudy.core.subject import Description
 from gridstudy.core.trial import UNKNOWN
 from gridstudy.core.values import Value, format_value
 from gridstudy.records.plans import Plan
-from gridstudy.records.tables import CURVE_COLUMNS, Records
+from gridstudy.records.tables import CURVE_COLUMNS, LEADING_COLUMNS, RUN_COLUMNS, SCORE_COLUMNS, Records
 from gridstudy.statistics.comparisons import Floats, describe, replicate_table
 
 PARTS = ("mean", "sd", "low", "high")
@@ -62,15 +62,22 @@ class Columns:
 
 
 def find_columns(records: Records, plans: Sequence[Plan]) -> Columns:
-    """The columns that these plans and trials have; a metric without any value has none."""
+    """The columns that these plans and trials have; a metric without any value has none.
+
+    Without plans, as for runs of other programs, all that is no metric and nothing of a trial itself counts as a
+    hyperparameter.
+    """
     trials = records.trials
-    of_plans = {n: None for plan in plans for c in plan.experiment.configurations for n in c}
-    described = {h.name: None for plan in records.plans for h in plan.description.hyperparameters if h.name in trials}
-    budgets = {n: None for plan in records.plans for c in plan.experiment.configurations for n in c.budgets}
+    configurations = [c for plan in plans for c in plan.experiment.configurations]
+    sizes = {split: n for plan in plans for split, n in plan.description.sizes.items()}
     metrics = [m for m in records.curves.columns if m not in (*CURVE_COLUMNS, "objective") and m in trials]
+    hyperparameters = dict.fromkeys(name for c in configurations for name in c)
+    if not plans:
+        own = {*LEADING_COLUMNS, *SCORE_COLUMNS, *RUN_COLUMNS, *metrics}
+        hyperparameters = dict.fromkeys(n for n in trials.columns[trials.notna().any()] if n not in own)
     return Columns(
-        tuple(of_plans or described),
-        _with_passes(tuple(budgets), {k: n for plan in plans for k, n in plan.description.sizes.items()}),
+        tuple(hyperparameters),
+        _with_passes(tuple(dict.fromkeys(name for c in configurations for name in c.budgets)), sizes),
         tuple(m for m in (*metrics, "test_score") if trials[m].notna().any()),
     )
 
@@ -82,11 +89,15 @@ def _with_passes(budgets: tuple[str, ...], sizes: Mapping[str, int]) -> tuple[st
     return (*budgets[:after], "passes", *budgets[after:])
 
 
-def plan_grid(configurations: Sequence[Configuration], description: Description) -> pd.DataFrame:
-    """Hyperparameters, budgets and cost of configurations, by name; `passes` are examples over the training split."""
-    n_train = description.sizes.get("train", 0)
-    rows = {c.name: {**c, **c.budgets, "cost": c.cost} for c in configurations}
+def plan_grid(plan: Plan, description: Description) -> pd.DataFrame:
+    """Hyperparameters, budgets and cost of a plan's configurations, by name; `passes` are examples over the split.
+
+    A hyperparameter that the plan does not know yet has its reference value.
+    """
+    references = {h.name: h.reference for h in description.hyperparameters}
+    rows = {c.name: {**references, **c, **c.budgets, "cost": c.cost} for c in plan.experiment.configurations}
     grid = pd.DataFrame.from_dict(rows, orient="index")
+    n_train = plan.description.sizes.get("train", 0)
     return grid.assign(passes=grid["examples"] / n_train) if n_train and "examples" in grid else grid
 
 

@@ -21,6 +21,7 @@ from gridstudy.statistics.estimates import (
 )
 from gridstudy.statistics.findings import find, missing_experiments, study_facts
 from gridstudy.statistics.groups import choose_group
+from gridstudy.statistics.verdicts import stored_verdicts
 from tests.tables import (
     describe_images,
     join_records,
@@ -299,6 +300,7 @@ def test_foreign_runs_are_unpaired_replicates_without_a_verdict():
 
 def test_only_foreign_runs_give_their_noise_floor():
     estimates = analyse(make_foreign(make_records(["epochs"], n_seeds=1)))
+    assert {"epochs", "updates"} <= set(estimates.summary.columns)
     assert [e.experiment.name for e in estimates.experiments] == ["foreign"]
     assert estimates.noise_floors["source"].tolist() == ["reference study, assumed"]
 
@@ -370,6 +372,15 @@ def test_confounding_belongs_to_a_contrast_and_not_to_the_treatment(study):
     assert "confounded" not in labels["learning_rate_x_batch_size"]
     assert by_name(study, "learning_rate_x_batch_size").confounded == ("updates",), "its ranking is"
     assert by_name(study, "epochs").confounded == ()
+
+
+def test_a_verdict_that_was_stored_stays():
+    first = analyse(make_records(["epochs"], sd=0.002))
+    assert first.verdicts["verdict"].tolist() == ["supported"]
+    stored = stored_verdicts([e.verdict for e in first.experiments if e.verdict])
+    worse = make_records(["epochs"], effects={"epochs=3": 0.801}, sd=0.01)
+    assert analyse(worse).verdicts["verdict"].tolist() != ["supported"]
+    assert analyse(worse, stored=stored).verdicts["verdict"].tolist() == ["supported"]
 
 
 def test_families_come_from_the_experiments(study):
@@ -456,3 +467,19 @@ def test_tables_survive_a_csv_file(study, tmp_path):
         again = pd.read_csv(tmp_path / "table.csv")
         assert list(again.columns) == list(table.columns)
         assert len(again) == len(table)
+
+
+def test_a_plan_made_before_a_hyperparameter_existed_has_its_first_value():
+    old, new = (make_records([name]) for name in ("epochs", "depth"))
+    known = tuple(h for h in describe_images().hyperparameters if h.name != "momentum")
+    before = tuple(
+        replace(c, resolved={n: v for n, v in c.items() if n != "momentum"})
+        for c in old.plans[0].experiment.configurations
+    )
+    plan = replace(
+        old.plans[0],
+        experiment=replace(old.plans[0].experiment, configurations=before),
+        description=replace(old.plans[0].description, hyperparameters=known),
+    )
+    estimates = analyse(join_records(replace(old, plans=(plan,)), new))
+    assert (estimates.summary["momentum"] == 0).all()
