@@ -1,4 +1,4 @@
-"""Rows of runs -> configurations: which runs are alike in every hyperparameter, and what each configuration is called."""
+"""Rows of runs -> configurations: which are alike in every hyperparameter, and the name of each."""
 
 from __future__ import annotations
 

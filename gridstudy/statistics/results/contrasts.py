@@ -58,14 +58,20 @@ def compare_arms(replicates: Replicates, arms: Sequence[tuple[Arm, Arm]]) -> Com
     taking cells x seeds as pairs makes many false claims where an effect varies by seed.
     """
     values = replicates.scores.to_numpy(float)
-    a, b = (
-        np.column_stack([values[:, arm.cells] @ arm.weights for arm in side] or [np.zeros((len(values), 0))])
-        for side in ([pair[0] for pair in arms], [pair[1] for pair in arms])
-    )
+    a, b = (_average_arms(values, [pair[side] for pair in arms]) for side in (0, 1))
     if replicates.rule in PAIRED_RULES:
         return _paired(replicates, a, b)
     most_runs = np.array([replicates.n[np.append(x.cells, y.cells)].max(initial=0) for x, y in arms], np.int64)
     return _choose(replicates, _paired(replicates, a, b), _unpaired_arms(values, arms), most_runs=most_runs)
+
+
+def _average_arms(values: Floats, arms: Sequence[Arm]) -> Floats:
+    """Averages within each replicate, a column per arm; NaN where a configuration is missing."""
+    averages = np.full((len(values), len(arms)), np.nan)
+    for column, arm in enumerate(arms):
+        if len(arm.cells):
+            averages[:, column] = values[:, arm.cells] @ arm.weights
+    return averages
 
 
 def compare_values(a: Floats, b: Floats, *, unpaired: bool = False) -> Differences:

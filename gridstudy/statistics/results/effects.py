@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from gridstudy.statistics.comparisons import LEAST_SEEDS, Differences, Floats, comparison_labels, holm
-from gridstudy.statistics.interactions import JOIN, TESTED, analyse_term, is_interaction, term_contrasts, variance_shares
+from gridstudy.statistics.interactions import (
+    JOIN,
+    TESTED,
+    analyse_term,
+    is_interaction,
+    term_contrasts,
+    variance_shares,
+)
 from gridstudy.statistics.results.configurations import Configurations, Ints
 from gridstudy.statistics.results.contrasts import (
     LEAST_SHARE,
@@ -20,12 +27,13 @@ from gridstudy.statistics.results.contrasts import (
     compare_arms,
     compare_values,
 )
-from gridstudy.statistics.results.replicates import PAIRED_RULES, PASSES, Replicates
+from gridstudy.statistics.results.replicates import CONDITIONS, PAIRED_RULES, PASSES, Replicates
 
 MOST_LEVELS = 50
 """The values of a hyperparameter that takes more, such as one drawn at random, are not compared."""
 MOST_CELLS = 1000
 """A larger factorial gets no analysis of variance."""
+CELL, REPLICATE, CONDITION = "cell", "replicate", "condition"
 CELLS_ARE_UNITS = "noise and interaction together"
 CELLS_ONE_SEED = "noise and interaction together, for one seed"
 
@@ -82,20 +90,27 @@ def pair_values(configurations: Configurations) -> Iterator[ValuePair]:
                 yield ValuePair(name, labels[i], labels[j], cells[both, i], cells[both, j])
 
 
+def is_by_cell(replicates: Replicates) -> bool:
+    """Whether cells must be the units, as no configuration has replicates enough."""
+    return replicates.rule != CONDITIONS and not len(replicates.ranked)
+
+
 def estimate_effects(replicates: Replicates, configurations: Configurations) -> Effects:
     """Compare the values of each hyperparameter; with one run per cell the cell is the unit, else the replicate.
 
     Only configurations with records count: with replicates, those that have at least three.
     """
-    by_cell = not len(replicates.ranked)
+    by_cell = is_by_cell(replicates)
     known = ~np.isnan(replicates.means) if by_cell else replicates.n >= LEAST_SEEDS
     pairs = tuple(_keep(pair, known) for pair in pair_values(configurations))
     pairs = tuple(pair for pair in pairs if len(pair.a_cells))
     n_cells = np.array([len(pair.a_cells) for pair in pairs], np.int64)
     if by_cell:
-        return Effects(pairs, n_cells, "cell", compare_over_cells(replicates, [(p.a_cells, p.b_cells) for p in pairs]))
+        sides = [(replicates.means[pair.a_cells], replicates.means[pair.b_cells]) for pair in pairs]
+        return Effects(pairs, n_cells, CELL, compare_over_cells(sides, one_seed=replicates.one_seed))
     arms = [(Arm.average(pair.a_cells), Arm.average(pair.b_cells)) for pair in pairs]
-    return Effects(pairs, n_cells, "condition" if replicates.rule == "conditions" else "replicate", compare_arms(replicates, arms))
+    unit = CONDITION if replicates.rule == CONDITIONS else REPLICATE
+    return Effects(pairs, n_cells, unit, compare_arms(replicates, arms))
 
 
 def _keep(pair: ValuePair, known: np.ndarray) -> ValuePair:
@@ -103,19 +118,18 @@ def _keep(pair: ValuePair, known: np.ndarray) -> ValuePair:
     return ValuePair(pair.hyperparameter, pair.a, pair.b, pair.a_cells[both], pair.b_cells[both])
 
 
-def compare_over_cells(replicates: Replicates, sides: list[tuple[Ints, Ints]]) -> Compared:
-    """Compare cells side by side where each ran once; copies of a pair of cells count once.
+def compare_over_cells(sides: Sequence[tuple[Floats, Floats]], *, one_seed: bool) -> Compared:
+    """Compare two lists of cells side by side, an entry per pair of lists; copies of a pair of cells count once.
 
     A hyperparameter without effect repeats the records of the others, and the repeats are no further evidence.
     """
-    means = replicates.means
-    columns = [np.unique(np.column_stack([means[a], means[b]]), axis=0) for a, b in sides]
+    columns = [np.unique(np.column_stack(side), axis=0) for side in sides]
     longest = max(map(len, columns), default=0)
     values = np.full((2, longest, len(sides)), np.nan)
     for i, column in enumerate(columns):
         values[:, : len(column), i] = column.T
     found = compare_values(*values)
-    return Compared(found, _cell_labels(found, one_seed=replicates.one_seed))
+    return Compared(found, _cell_labels(found, one_seed=one_seed))
 
 
 def _cell_labels(found: Differences, *, one_seed: bool) -> np.ndarray:

@@ -6,17 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from gridstudy.core.errors import StudyError
-from gridstudy.statistics.comparisons import ALPHA, LEAST_SEEDS, Floats, holm
-from gridstudy.statistics.results.configurations import Configurations, Ints, format_setting
+from gridstudy.statistics.comparisons import ALPHA, LEAST_SEEDS, TESTED, Floats, holm
+from gridstudy.statistics.results.configurations import Configurations, Hashes, Ints, format_setting
 from gridstudy.statistics.results.contrasts import Arm, Compared, compare_arms
-from gridstudy.statistics.results.effects import compare_over_cells
-from gridstudy.statistics.results.replicates import Replicates
+from gridstudy.statistics.results.effects import compare_over_cells, is_by_cell
+from gridstudy.statistics.results.replicates import CONDITIONS, Replicates
 from gridstudy.statistics.verdicts import CANNOT_TELL, CONTRADICTED, EQUIVALENT, SUPPORTED
 
 WRITTEN_AFTER = "written after the results"
+Mask = npt.NDArray[np.bool_]
 Setting = int | float | str | bool | None
 
 
@@ -47,7 +49,7 @@ class ResultHypothesis:
 
 @dataclass(frozen=True)
 class JudgedClaims:
-    """One hypothesis: its contrasts as differences of scores, an entry per claim, and p for, against and of equivalence.
+    """One hypothesis: differences of scores, an entry per claim, and p for, against and of equivalence.
 
     `differences` are first - second; `n_cells` counts the configurations of each first arm.
     """
@@ -86,7 +88,7 @@ def judge_hypotheses(
 
 
 def check_exit_code(verdicts: Sequence[str]) -> int:
-    """0 if all hold as claimed, 3 if one is contradicted or makes no practical difference, 4 if undecided, 2 if none."""
+    """0 if all hold, 3 if one is contradicted or shows no practical difference, 4 if one is undecided, 2 if none."""
     if not verdicts:
         return 2
     if any(verdict in (CONTRADICTED, EQUIVALENT) for verdict in verdicts):
@@ -94,7 +96,7 @@ def check_exit_code(verdicts: Sequence[str]) -> int:
     return 4 if any(verdict != SUPPORTED for verdict in verdicts) else 0
 
 
-def find_arms(claim: Claim, configurations: Configurations, known: np.ndarray) -> tuple[Arm, Arm]:
+def find_arms(claim: Claim, configurations: Configurations, known: Mask) -> tuple[Arm, Arm]:
     """The configurations of both sides, alike in all hyperparameters that neither names; empty arms where none are.
 
     Each context counts once, and within it each side averages over what only the other side names. Raises StudyError
@@ -104,17 +106,17 @@ def find_arms(claim: Claim, configurations: Configurations, known: np.ndarray) -
     if np.any(sides[0] & sides[1]):
         raise StudyError(f"the sides of a contrast must exclude each other; got {claim}")
     context = configurations.contexts([*claim.first, *claim.second])
-    shared = np.intersect1d(*(context[side & known] for side in sides))
+    shared = np.intersect1d(context[sides[0] & known], context[sides[1] & known])
     return _weigh(sides[0] & known, context, shared), _weigh(sides[1] & known, context, shared)
 
 
-def _weigh(side: np.ndarray, context: np.ndarray, shared: np.ndarray) -> Arm:
+def _weigh(side: Mask, context: Hashes, shared: Hashes) -> Arm:
     cells = np.flatnonzero(side & np.isin(context, shared))
     counts = pd.Series(1, index=context[cells]).groupby(level=0).transform("sum").to_numpy(float)
     return Arm(cells, 1 / counts / max(len(shared), 1))
 
 
-def _matching(side: Mapping[str, Setting], configurations: Configurations) -> np.ndarray:
+def _matching(side: Mapping[str, Setting], configurations: Configurations) -> Mask:
     matches = np.ones(len(configurations.levels), bool)
     for name, value in side.items():
         label = format_setting(value)
@@ -137,13 +139,64 @@ def _matching(side: Mapping[str, Setting], configurations: Configurations) -> np
 def _judge_claims(
     hypothesis: ResultHypothesis, replicates: Replicates, configurations: Configurations, *, margin: float
 ) -> JudgedClaims:
-    by_cell = not len(replicates.ranked)
+    by_cell = is_by_cell(replicates)
     known = ~np.isnan(replicates.means) if by_cell else replicates.n >= LEAST_SEEDS
     arms = [find_arms(claim, configurations, known) for claim in hypothesis.claims]
     if by_cell:
-        compared = compare_over_cells(replicates, [_side_by_side(c, a, configurations) for c, a in zip(hypothesis.claims, arms, strict=True)])
+        sides = [
+            _context_means(replicates.means, arm, configurations, claim)
+            for claim, arm in zip(hypothesis.claims, arms, strict=True)
+        ]
+        compared = compare_over_cells(sides, one_seed=replicates.one_seed)
     else:
         compared = compare_arms(replicates, arms)
-    p_for, p_against, p_equivalent = _combine(compared, hypothesis.claims, margin=margin, judged=not replicates.one_seed)
     n_cells = np.array([len(first.cells) for first, _ in arms], np.int64)
-    return JudgedClaims(hypothesis, n_cells, compared, p_for, p_against, p_equivalent)
+    if replicates.one_seed:
+        # how effects vary by seed is unknown, so that no number of cells decides
+        return JudgedClaims(hypothesis, n_cells, compared, 1.0, 1.0, 1.0)
+    return JudgedClaims(hypothesis, n_cells, compared, *_combine(compared, hypothesis.claims, margin=margin))
+
+
+def _context_means(
+    means: Floats, arms: tuple[Arm, Arm], configurations: Configurations, claim: Claim
+) -> tuple[Floats, Floats]:
+    """Averages of both arms within each context that they share, in one order."""
+    context = configurations.contexts([*claim.first, *claim.second])
+    first, second = (pd.Series(means[arm.cells]).groupby(context[arm.cells]).mean() for arm in arms)
+    return np.asarray(first, float), np.asarray(second, float)
+
+
+def _combine(compared: Compared, claims: Sequence[Claim], *, margin: float) -> tuple[float, float, float]:
+    """P that all claims hold, p against them by Bonferroni, and p that all differences are within the margin.
+
+    A claim of equality enters p for with its equivalence p, and p against with one test beyond each margin.
+    """
+    found, alike = compared.differences, np.array([claim.alike for claim in claims], bool)
+    if not len(alike):
+        return 1.0, 1.0, 1.0
+    equivalent = np.maximum(found.opposite_p(margin), found.one_sided_p(-margin))
+    p_for = np.where(alike, equivalent, found.one_sided_p()).max()
+    beyond = np.minimum(found.one_sided_p(margin), found.opposite_p(-margin))
+    p_against = np.where(alike, beyond, found.opposite_p()).min() * (len(alike) + np.count_nonzero(alike))
+    return float(p_for), min(1.0, float(p_against)), float(equivalent.max())
+
+
+def _word(judged: JudgedClaims, p_adjusted: float, p_equivalent_adjusted: float) -> str:
+    """The one word of the four; equivalence goes before significance."""
+    if p_equivalent_adjusted <= ALPHA:
+        return SUPPORTED if all(claim.alike for claim in judged.hypothesis.claims) else EQUIVALENT
+    if p_adjusted <= ALPHA:
+        return SUPPORTED if judged.p_for < judged.p_against else CONTRADICTED
+    return CANNOT_TELL
+
+
+def _labels(judged: JudgedClaims, replicates: Replicates) -> tuple[str, ...]:
+    kinds = [str(label) for label in judged.compared.labels]
+    found = [WRITTEN_AFTER]
+    if replicates.folds:
+        found.append("approximate: folds share training data")
+    if "unpaired" in kinds:
+        found.append("approximate: Welch's test assumes that nothing drifts")
+    if replicates.rule == CONDITIONS:
+        found.append("over conditions")
+    return (*found, *dict.fromkeys(kind for kind in kinds if kind not in TESTED))

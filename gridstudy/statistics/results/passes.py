@@ -1,4 +1,4 @@
-"""Starts of repeated runs -> passes through the configurations, and whether something unrecorded differs between them."""
+"""Starts of repeated runs -> passes, and whether something that is not recorded differs between them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def is_run_in_turn(configurations: Ints, start: pd.Series) -> bool:
     ordered = configurations[np.argsort(start.rank(method="first").to_numpy(float), kind="stable")]
     n_configurations = len(np.unique(ordered))
     n_stretches = 1 + np.count_nonzero(np.diff(ordered))
-    return 1 < n_configurations == n_stretches < len(ordered)
+    return bool(1 < n_configurations == n_stretches < len(ordered))
 
 
 def analyse_passes(scores: Floats, configurations: Ints, passes: Ints) -> PassTest:

@@ -65,7 +65,9 @@ class Replicates:
         """Mean score of each configuration, NaN where it has none."""
         values = self.scores.to_numpy(float)
         counts = np.count_nonzero(~np.isnan(values), axis=0)
-        return np.asarray(np.divide(np.nansum(values, axis=0), counts, out=np.full(len(counts), np.nan), where=counts > 0))
+        return np.asarray(
+            np.divide(np.nansum(values, axis=0), counts, out=np.full(len(counts), np.nan), where=counts > 0)
+        )
 
 
 def find_replicates(
@@ -113,9 +115,7 @@ def _key_rule(seed: str | None, block: str | None) -> str:
     return SEED_AND_BLOCK if seed and block else SEED if seed else BLOCK
 
 
-def _pair_by_keys(
-    rows: pd.DataFrame, codes: Ints, values: Floats, *, keys: Sequence[str], k: int
-) -> Replicates | None:
+def _pair_by_keys(rows: pd.DataFrame, codes: Ints, values: Floats, *, keys: Sequence[str], k: int) -> Replicates | None:
     """Replicates that share their keys, or None where no key serves two configurations."""
     known = rows[list(keys)].notna().all(axis=1).to_numpy()
     rows, codes, values = rows[known], codes[known], values[known]
@@ -181,13 +181,18 @@ def _average_runs(codes: Ints, values: Floats, *, k: int, one_seed: bool) -> Rep
 def _repeat_rows(codes: Ints, values: Floats, starts: pd.Series | None, *, k: int) -> Replicates:
     n = np.bincount(codes, minlength=k)
     if starts is None:
-        rows = pd.Series(codes).groupby(codes).cumcount().to_numpy(np.int64)
-        return Replicates(REPEATS, _lay_out(codes, rows, values, k=k).rename_axis(index=UNPAIRED_INDEX), n)
+        table = _lay_out(codes, _count_runs(codes), values, k=k).rename_axis(index=UNPAIRED_INDEX)
+        return Replicates(REPEATS, table, n)
     passes = number_passes(codes, starts)
     test = analyse_passes(values, codes, passes)
     in_turn = is_run_in_turn(codes, starts)
     rule, rows = PASSES, passes
     if in_turn or (int(passes.max()) + 1) * k > MOST_CELLS:
-        rule, rows = REPEATS, pd.Series(codes).groupby(codes).cumcount().to_numpy(np.int64)
+        rule, rows = REPEATS, _count_runs(codes)
     table = _lay_out(codes, rows, values, k=k).rename_axis(index="pass" if rule == PASSES else UNPAIRED_INDEX)
     return Replicates(rule, table, n, passes=test, run_in_turn=in_turn)
+
+
+def _count_runs(codes: Ints) -> Ints:
+    """The running number of each run within its configuration."""
+    return np.asarray(pd.Series(codes).groupby(codes).cumcount(), np.int64)
