@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Real
 from typing import Any
 
@@ -41,15 +42,26 @@ class Configurations:
     def names(self) -> list[str]:
         return [str(name) for name in self.settings.index]
 
-    def contexts(self, hyperparameters: Sequence[str]) -> Hashes:
+    def contexts(self, hyperparameters: Collection[str]) -> Hashes:
         """Hash what each configuration has in all hyperparameters but these: equal where they are alike in the rest."""
-        generator = np.random.default_rng(0)
+        left = self._hashes.copy()
+        for column, name in enumerate(self.labels):
+            if name in hyperparameters:
+                left -= self._hash_column(column)
+        return left
+
+    @cached_property
+    def _hashes(self) -> Hashes:
+        """The sum of random numbers, one per hyperparameter and value, so that any part can be taken out again."""
         total = np.zeros(len(self.levels), np.uint64)
-        for column, (name, labels) in enumerate(self.labels.items()):
-            keys = generator.integers(np.iinfo(np.uint64).max, size=len(labels), dtype=np.uint64)
-            if name not in hyperparameters:
-                total += keys[self.levels[:, column]]
+        for column in range(len(self.labels)):
+            total += self._hash_column(column)
         return total
+
+    def _hash_column(self, column: int) -> Hashes:
+        levels = self.levels[:, column]
+        keys = np.random.default_rng(column).integers(np.iinfo(np.uint64).max, size=levels.max() + 1, dtype=np.uint64)
+        return np.asarray(keys[levels])
 
 
 def check_columns(runs: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -71,7 +83,7 @@ def identify_configurations(runs: pd.DataFrame, hyperparameters: Sequence[str]) 
     first = np.unique(codes, return_index=True)[1]
     table = np.column_stack([levels[first] for levels, _ in varied.values()] or [np.zeros((len(first), 0), np.int64)])
     labels_of = {name: labels for name, (_, labels) in varied.items()}
-    settings = runs.iloc[first][list(hyperparameters)]
+    settings = runs[list(hyperparameters)].iloc[first]
     names = pd.Index(_format_names(table, labels_of), name="configuration")
     return Configurations(codes, table, labels_of, settings.set_axis(names, axis=0))
 

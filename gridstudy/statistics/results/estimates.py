@@ -93,7 +93,8 @@ def analyse_results(
     that no run has.
     """
     roles = {"seed": seed, "block": block, "start": start, "condition": condition, "cost": cost}
-    check_columns(runs, [objective, *hyperparameters, *(column for column in roles.values() if column is not None)])
+    known = list(dict.fromkeys(column for column in roles.values() if column is not None))
+    check_columns(runs, [objective, *hyperparameters, *known])
     _check_numbers(margin=margin, folds=folds)
     scores, unit = standardise(runs[objective], higher_is_better=higher_is_better)
     configurations = identify_configurations(runs, hyperparameters)
@@ -101,7 +102,7 @@ def analyse_results(
     for name, rows in _split_conditions(runs, condition):
         some = replace(configurations, codes=configurations.codes[rows])
         replicates = find_replicates(
-            runs[rows], some, score=scores[rows], seed=seed, block=block, start=start, folds=folds
+            runs.loc[rows, known], some, score=scores[rows], seed=seed, block=block, start=start, folds=folds
         )
         costs = None if cost is None else _median_costs(runs.loc[rows, cost], some)
         parts.append(_analyse_part(name, replicates, some, score=scores[rows], costs=costs, margin=margin / unit.size))

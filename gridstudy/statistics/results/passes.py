@@ -67,7 +67,7 @@ def analyse_passes(scores: Floats, configurations: Ints, passes: Ints) -> PassTe
         return PassTest(n_passes, df1, df2, np.nan, np.nan)
     within = scores - (np.bincount(a, scores) / np.bincount(a))[a]
     # where the solver stops early, the noise is overestimated and the flag is less likely
-    fitted = design @ sparse_linalg.lsmr(design, within, atol=1e-12, btol=1e-12, maxiter=2000)[0]
+    fitted = design @ sparse_linalg.lsmr(design, within, atol=1e-12, btol=1e-12, maxiter=500)[0]
     before, after = float(within @ within), float(np.sum((within - fitted) ** 2))
     if before < 1e-18 * n:
         return PassTest(n_passes, df1, df2, np.nan, np.nan)

@@ -14,8 +14,9 @@ from gridstudy.statistics.results.replicates import Replicates
 
 MOST_RIVALS = 100
 """A configuration is left out of the tied set by one of so many, those of the highest means; more are never tested."""
-MOST_TIED = 1000
-"""Deficits are not bounded where more configurations are tied."""
+MOST_VALUES = 200_000_000
+"""Most scores that are read to compare all configurations with their rivals: in a large table there are fewer rivals,
+so that fewer configurations are left out, and where too many are tied nothing bounds a deficit."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def _tied(replicates: Replicates, names: Ints) -> npt.NDArray[np.bool_]:
         return np.ones(len(names), bool)
     best_first = names[np.argsort(-replicates.means[names], kind="stable")]
     kept = np.ones(len(names), bool)
-    for rival in best_first[:MOST_RIVALS].tolist():
+    for rival in best_first[: min(MOST_RIVALS, _most_rivals(replicates))].tolist():
         found = compare_pairs(replicates, np.full(len(names), rival), names).differences
         kept &= found.one_sided_p() >= ALPHA / (len(names) - 1)
     return kept
@@ -81,7 +82,7 @@ def _deficits(replicates: Replicates, names: Ints, tied: Ints) -> Floats:
     """Joint 95 % upper bounds: the largest over the tied set (Hsu 1996, section 4.1)."""
     if len(names) < 2:
         return np.zeros(len(names))
-    if len(tied) > MOST_TIED:
+    if len(tied) > _most_rivals(replicates):
         return np.full(len(names), np.inf)
     bounds = np.zeros(len(names))
     for rival in tied.tolist():
@@ -91,3 +92,7 @@ def _deficits(replicates: Replicates, names: Ints, tied: Ints) -> Floats:
         upper[names == rival] = 0.0
         bounds = np.maximum(bounds, upper)
     return bounds
+
+
+def _most_rivals(replicates: Replicates) -> int:
+    return 1 + MOST_VALUES // replicates.scores.size

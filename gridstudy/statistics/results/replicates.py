@@ -26,6 +26,8 @@ PAIRED_RULES = (SEED, BLOCK, SEED_AND_BLOCK, CONDITIONS)
 
 MOST_CELLS = 30_000_000
 """Largest table of replicates by configurations, 240 MB."""
+MOST_PASS_CELLS = 3_000_000
+"""In a larger table of passes nothing is paired: so many configurations seldom meet three times."""
 UNPAIRED_INDEX = "replicate"
 """Name of the index of a table whose rows share nothing, as `comparisons` has it."""
 
@@ -183,14 +185,14 @@ def _repeat_rows(codes: Ints, values: Floats, starts: pd.Series | None, *, k: in
     if starts is None:
         table = _lay_out(codes, _count_runs(codes), values, k=k).rename_axis(index=UNPAIRED_INDEX)
         return Replicates(REPEATS, table, n)
+    if is_run_in_turn(codes, starts):
+        table = _lay_out(codes, _count_runs(codes), values, k=k).rename_axis(index=UNPAIRED_INDEX)
+        return Replicates(REPEATS, table, n, run_in_turn=True)
     passes = number_passes(codes, starts)
-    test = analyse_passes(values, codes, passes)
-    in_turn = is_run_in_turn(codes, starts)
-    rule, rows = PASSES, passes
-    if in_turn or (int(passes.max()) + 1) * k > MOST_CELLS:
-        rule, rows = REPEATS, _count_runs(codes)
-    table = _lay_out(codes, rows, values, k=k).rename_axis(index="pass" if rule == PASSES else UNPAIRED_INDEX)
-    return Replicates(rule, table, n, passes=test, run_in_turn=in_turn)
+    fits = (int(passes.max()) + 1) * k <= MOST_PASS_CELLS
+    table = _lay_out(codes, passes if fits else _count_runs(codes), values, k=k)
+    rule, index = (PASSES, "pass") if fits else (REPEATS, UNPAIRED_INDEX)
+    return Replicates(rule, table.rename_axis(index=index), n, passes=analyse_passes(values, codes, passes))
 
 
 def _count_runs(codes: Ints) -> Ints:
