@@ -112,7 +112,9 @@ def test_folds_without_a_column_that_names_them_are_refused():
 
 
 def test_a_condition_counts_once():
-    parts = [replicates_of([{"a": a, "s": s, "y": a + c} for s in range(4) for a in range(2)], seed="s") for c in (0, 5)]
+    parts = [
+        replicates_of([{"a": a, "s": s, "y": a + c} for s in range(4) for a in range(2)], seed="s") for c in (0, 5)
+    ]
     found = condition_replicates(parts)
     assert found.scores.to_numpy().tolist() == [[0, 1], [5, 6]]
     assert found.n.tolist() == [2, 2]
