@@ -70,7 +70,8 @@ def _identify(runs: pd.DataFrame) -> Configurations:
     return identify_configurations(runs, [name for name in ("a", "b") if name in runs])
 
 
-def _reader(**roles: str | None) -> Read:
+def reader(**roles: str | None) -> Read:
+    """Find the replicates by these columns."""
     return lambda runs: find_replicates(runs, _identify(runs), score=runs["score"], **roles)
 
 
@@ -114,16 +115,16 @@ def simulate_sessions(repetitions: int) -> Iterator[Rate]:
                 setting = f"passes, {differ}" + f", {missing:.0%} of the runs failed" * (missing > 0)
                 yield from measure(
                     lambda g, n=n, s=spread, m=missing: draw_sessions(g, n=n, spread=s, missing=m),
-                    _reader(start="start"), repetitions, setting=setting, n=n, promised=not missing,
+                    reader(start="start"), repetitions, setting=setting, n=n, promised=not missing,
                 )  # fmt: skip
             yield from measure(
                 lambda g, n=n, s=spread: draw_one_within_a_session(g, n=n, spread=s),
-                _reader(start="start"), repetitions, setting=f"one configuration within one session, {differ}",
+                reader(start="start"), repetitions, setting=f"one configuration within one session, {differ}",
                 n=n, promised=False,
             )  # fmt: skip
             yield from measure(
                 lambda g, n=n, s=spread: draw_sessions(g, n=n, spread=s),
-                _reader(), repetitions, setting=f"starts unknown, {differ}", n=n, promised=False,
+                reader(), repetitions, setting=f"starts unknown, {differ}", n=n, promised=False,
             )  # fmt: skip
 
 
@@ -181,11 +182,11 @@ def simulate_structures(repetitions: int) -> Iterator[Rate]:
         for varying in (0.0, 0.02):
             setting = f"4 x 3 grid on shared seeds, effects vary by seed by {100 * varying:g} points (sd)"
             yield from measure(
-                lambda g, n=n, v=varying: draw_grid(g, n=n, varying=v), _reader(seed="seed"), repetitions,
+                lambda g, n=n, v=varying: draw_grid(g, n=n, varying=v), reader(seed="seed"), repetitions,
                 setting=setting, n=n,
             )  # fmt: skip
         yield from measure(
-            lambda g, n=n: draw_copies(g, n=n), _reader(seed="seed"), repetitions, n=n,
+            lambda g, n=n: draw_copies(g, n=n), reader(seed="seed"), repetitions, n=n,
             setting="4 records under 6 names each",
         )  # fmt: skip
     for n in (3, 5):
@@ -199,14 +200,14 @@ def simulate_structures(repetitions: int) -> Iterator[Rate]:
 def _simulate_cells(repetitions: int) -> Iterator[Rate]:
     for interaction in (0.0, 0.02):
         yield from _cells_only(
-            lambda g, i=interaction: draw_cells(g, n=8, interaction=i), _reader(), repetitions,
+            lambda g, i=interaction: draw_cells(g, n=8, interaction=i), reader(), repetitions,
             setting=f"one run per cell of 4 x 8, interaction {100 * interaction:g} points (sd)",
         )  # fmt: skip
     yield from _cells_only(
-        lambda g: draw_copies(g, n=1), _reader(), repetitions, setting="one run per cell, 4 records under 6 names each"
+        lambda g: draw_copies(g, n=1), reader(), repetitions, setting="one run per cell, 4 records under 6 names each"
     )
     yield from _cells_only(
-        lambda g: draw_cells(g, n=8, varying=0.02), _reader(seed="seed"), repetitions, promised=False,
+        lambda g: draw_cells(g, n=8, varying=0.02), reader(seed="seed"), repetitions, promised=False,
         setting="one run per cell of 4 x 8, one seed for all, effects vary by seed by 2 points (sd)",
     )  # fmt: skip
 

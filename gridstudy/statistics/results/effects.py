@@ -35,7 +35,7 @@ MOST_CELLS = 1000
 """A larger factorial gets no analysis of variance."""
 CELL, REPLICATE, CONDITION = "cell", "replicate", "condition"
 CELLS_ARE_UNITS = "noise and interaction together"
-CELLS_ONE_SEED = "noise and interaction together, for one seed"
+CELLS_SHARE_SEEDS = "noise and interaction together, for these seeds only"
 
 VARIANCE_COLUMNS = ("term", "n", "df1", "df2", "F", "epsilon", "p", "omega_squared", "noise_share", "p_holm", "label")
 """A row per term of a complete factorial, as in `interactions`; `n` counts complete replicates, `p_holm` is over the
@@ -107,7 +107,7 @@ def estimate_effects(replicates: Replicates, configurations: Configurations) -> 
     n_cells = np.array([len(pair.a_cells) for pair in pairs], np.int64)
     if by_cell:
         sides = [(replicates.means[pair.a_cells], replicates.means[pair.b_cells]) for pair in pairs]
-        return Effects(pairs, n_cells, CELL, compare_over_cells(sides, one_seed=replicates.one_seed))
+        return Effects(pairs, n_cells, CELL, compare_over_cells(sides, shared_seeds=replicates.shares_seeds))
     arms = [(Arm.average(pair.a_cells), Arm.average(pair.b_cells)) for pair in pairs]
     unit = CONDITION if replicates.rule == CONDITIONS else REPLICATE
     return Effects(pairs, n_cells, unit, compare_arms(replicates, arms))
@@ -118,7 +118,7 @@ def _keep(pair: ValuePair, known: np.ndarray) -> ValuePair:
     return ValuePair(pair.hyperparameter, pair.a, pair.b, pair.a_cells[both], pair.b_cells[both])
 
 
-def compare_over_cells(sides: Sequence[tuple[Floats, Floats]], *, one_seed: bool) -> Compared:
+def compare_over_cells(sides: Sequence[tuple[Floats, Floats]], *, shared_seeds: bool) -> Compared:
     """Compare two lists of cells side by side, an entry per pair of lists; copies of a pair of cells count once.
 
     A hyperparameter without effect repeats the records of the others, and the repeats are no further evidence.
@@ -129,12 +129,12 @@ def compare_over_cells(sides: Sequence[tuple[Floats, Floats]], *, one_seed: bool
     for i, column in enumerate(columns):
         values[:, : len(column), i] = column.T
     found = compare_values(*values)
-    return Compared(found, _cell_labels(found, one_seed=one_seed))
+    return Compared(found, _cell_labels(found, shared_seeds=shared_seeds))
 
 
-def _cell_labels(found: Differences, *, one_seed: bool) -> np.ndarray:
+def _cell_labels(found: Differences, *, shared_seeds: bool) -> np.ndarray:
     labels = comparison_labels(found, paired=True)
-    labels[found.testable] = CELLS_ONE_SEED if one_seed else CELLS_ARE_UNITS
+    labels[found.testable] = CELLS_SHARE_SEEDS if shared_seeds else CELLS_ARE_UNITS
     labels[found.n < LEAST_SEEDS] = f"fewer than {LEAST_SEEDS} cells"
     return labels
 

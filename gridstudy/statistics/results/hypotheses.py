@@ -147,12 +147,12 @@ def _judge_claims(
             _context_means(replicates.means, arm, configurations, claim)
             for claim, arm in zip(hypothesis.claims, arms, strict=True)
         ]
-        compared = compare_over_cells(sides, one_seed=replicates.one_seed)
+        compared = compare_over_cells(sides, shared_seeds=replicates.shares_seeds)
     else:
         compared = compare_arms(replicates, arms)
     n_cells = np.array([len(first.cells) for first, _ in arms], np.int64)
-    if replicates.one_seed:
-        # how effects vary by seed is unknown, so that no number of cells decides
+    if by_cell and replicates.shares_seeds:
+        # how the effects vary by seed is unknown, so that no number of cells decides
         return JudgedClaims(hypothesis, n_cells, compared, 1.0, 1.0, 1.0)
     return JudgedClaims(hypothesis, n_cells, compared, *_combine(compared, hypothesis.claims, margin=margin))
 

@@ -59,6 +59,11 @@ class Replicates:
         return np.flatnonzero(self.n >= LEAST_SEEDS)
 
     @property
+    def shares_seeds(self) -> bool:
+        """Whether configurations ran with the same seeds, so that effects of a seed are the same in all cells."""
+        return self.one_seed or self.rule in (SEED, BLOCK, SEED_AND_BLOCK)
+
+    @property
     def passes_differ(self) -> bool:
         return self.passes is not None and self.passes.differ
 

@@ -10,7 +10,7 @@ from statsmodels.stats.anova import AnovaRM
 from gridstudy.statistics.results.configurations import identify_configurations
 from gridstudy.statistics.results.effects import (
     CELLS_ARE_UNITS,
-    CELLS_ONE_SEED,
+    CELLS_SHARE_SEEDS,
     analyse_variance,
     estimate_effects,
     pair_values,
@@ -72,9 +72,10 @@ def test_with_one_run_per_cell_the_cell_is_the_unit():
     assert found.compared.labels[1] == "fewer than 3 cells"
 
 
-def test_one_seed_for_all_cells_is_said():
-    rows = [{"a": a, "b": b, "s": 1, "y": a * b} for a in (0, 1) for b in (0, 1, 2)]
-    assert effects_of(rows, seed="s").compared.labels[0] == CELLS_ONE_SEED
+@pytest.mark.parametrize("seeds", [[1], [1, 2]])
+def test_too_few_seeds_shared_by_all_cells_are_said(seeds):
+    rows = [{"a": a, "b": b, "s": s, "y": a * b} for s in seeds for a in (0, 1) for b in (0, 1, 2)]
+    assert effects_of(rows, seed="s").compared.labels[0] == CELLS_SHARE_SEEDS
 
 
 def test_copies_of_cells_are_no_further_evidence():

@@ -111,8 +111,9 @@ def test_claims_over_single_runs_take_the_cells_as_units():
     assert found.labels == (WRITTEN_AFTER, "noise and interaction together")
 
 
-def test_one_seed_decides_nothing():
-    rows = [{"a": a, "b": b, "s": 1, "y": 3 * a + 0.1 * b * a} for a in (0, 1) for b in range(4)]
+@pytest.mark.parametrize("seeds", [[1], [1, 2]])
+def test_cells_that_share_one_or_two_seeds_decide_nothing(seeds):
+    rows = [{"a": a, "b": b, "s": s, "y": 3 * a + 0.1 * b * a} for s in seeds for a in (0, 1) for b in range(4)]
     assert judge(rows, better(1, 0), names=("a", "b"), seed="s")[0].verdict == CANNOT_TELL
 
 
