@@ -207,14 +207,14 @@ def _simulate_cells(repetitions: int) -> Iterator[Rate]:
         lambda g: draw_copies(g, n=1), reader(), repetitions, setting="one run per cell, 4 records under 6 names each"
     )
     yield from _cells_only(
-        lambda g: draw_cells(g, n=8, varying=0.02), reader(seed="seed"), repetitions, promised=False,
+        lambda g: draw_cells(g, n=8, varying=0.02), reader(seed="seed"), repetitions,
         setting="one run per cell of 4 x 8, one seed for all, effects vary by seed by 2 points (sd)",
     )  # fmt: skip
 
 
-def _cells_only(draw: Draw, read: Read, repetitions: int, *, setting: str, promised: bool = True) -> Iterator[Rate]:
+def _cells_only(draw: Draw, read: Read, repetitions: int, *, setting: str) -> Iterator[Rate]:
     """Without replicates only effects and verdicts can be wrong."""
-    rates = measure(draw, read, repetitions, setting=setting, n=1, promised=promised)
+    rates = measure(draw, read, repetitions, setting=setting, n=1)
     yield from (rate for rate in rates if rate.claim in (EFFECT, VERDICT))
 
 

@@ -75,7 +75,10 @@ def test_with_one_run_per_cell_the_cell_is_the_unit():
 @pytest.mark.parametrize("seeds", [[1], [1, 2]])
 def test_too_few_seeds_shared_by_all_cells_are_said(seeds):
     rows = [{"a": a, "b": b, "s": s, "y": a * b} for s in seeds for a in (0, 1) for b in (0, 1, 2)]
-    assert effects_of(rows, seed="s").compared.labels[0] == CELLS_SHARE_SEEDS
+    found = effects_of(rows, seed="s")
+    assert found.compared.labels[0] == CELLS_SHARE_SEEDS
+    assert found.compared.differences.testable[0]
+    assert np.isnan(found.p).all()
 
 
 def test_copies_of_cells_are_no_further_evidence():

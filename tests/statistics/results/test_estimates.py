@@ -1,5 +1,7 @@
 """The whole analysis: units, conditions, failures, single runs, and what the words say."""
 
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -200,3 +202,17 @@ def test_more_than_a_hundred_configurations_are_compared_with_the_best():
 def test_wrong_options_are_refused_in_one_line(options, message):
     with pytest.raises(StudyError, match=message):
         analyse(make_runs(text="x"), **options)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_rows_of_two_hundred_columns_take_seconds():
+    generator = np.random.default_rng(0)
+    configuration = np.arange(100_000) // 3
+    values = generator.integers(0, 3, (configuration.max() + 1, 197))
+    runs = pd.DataFrame(values[configuration], columns=[f"h{i}" for i in range(197)])
+    names = list(runs.columns)
+    runs = runs.assign(seed=np.arange(100_000) % 3, acc=generator.random(100_000), cost=1.0)
+    begun = time.process_time()
+    found = analyse(runs, hyperparameters=names, seed="seed", cost="cost")
+    assert len(found.configurations) == configuration.max() + 1
+    assert time.process_time() - begun < 20
