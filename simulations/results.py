@@ -115,7 +115,7 @@ def simulate_sessions(repetitions: int) -> Iterator[Rate]:
                 setting = f"passes, {differ}" + f", {missing:.0%} of the runs failed" * (missing > 0)
                 yield from measure(
                     lambda g, n=n, s=spread, m=missing: draw_sessions(g, n=n, spread=s, missing=m),
-                    reader(start="start"), repetitions, setting=setting, n=n, promised=not missing,
+                    reader(start="start"), repetitions, setting=setting, n=n,
                 )  # fmt: skip
             yield from measure(
                 lambda g, n=n, s=spread: draw_one_within_a_session(g, n=n, spread=s),

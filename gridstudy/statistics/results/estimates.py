@@ -17,18 +17,10 @@ from gridstudy.statistics.results.configurations import (
     format_setting,
     identify_configurations,
 )
-from gridstudy.statistics.results.hypotheses import (
-    ResultHypothesis,
-    check_exit_code,
-    judge_hypotheses,
-)
+from gridstudy.statistics.results.hypotheses import ResultHypothesis, check_exit_code, judge_hypotheses
 from gridstudy.statistics.results.parts import OVER_CONDITIONS, Part, standardise
 from gridstudy.statistics.results.ranking import rank
-from gridstudy.statistics.results.replicates import (
-    Replicates,
-    condition_replicates,
-    find_replicates,
-)
+from gridstudy.statistics.results.replicates import Replicates, condition_replicates, find_replicates
 from gridstudy.statistics.results.tables import (
     RULE_COLUMNS,
     comparison_rows,

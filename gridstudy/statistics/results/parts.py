@@ -9,14 +9,9 @@ import pandas as pd
 
 from gridstudy.core.errors import StudyError
 from gridstudy.statistics.comparisons import LEAST_SEEDS, Floats
-from gridstudy.statistics.results.configurations import (
-    Configurations,
-    Ints,
-)
+from gridstudy.statistics.results.configurations import Configurations, Ints
 from gridstudy.statistics.results.ranking import Ranking
-from gridstudy.statistics.results.replicates import (
-    Replicates,
-)
+from gridstudy.statistics.results.replicates import Replicates
 
 OVER_CONDITIONS = "all conditions"
 """Stands in the column `condition` for the analysis whose unit is the condition."""

@@ -100,7 +100,7 @@ def find_replicates(
     if keys and not one_seed and (found := _pair_by_keys(rows, codes, values, keys=keys, k=k)):
         found = replace(found, rule=_key_rule(seed, block), groups=None if folds else found.groups, folds=folds)
         return found if folds or found.groups is None else replace(found, n=_count_groups(found))
-    if folds:
+    if folds and len(rows):
         raise StudyError(f"folds need a seed or block column that names the fold, shared by configurations; got {keys}")
     if one_seed or np.bincount(codes, minlength=1).max(initial=0) < LEAST_SEEDS:
         return _average_runs(codes, values, k=k, one_seed=one_seed)

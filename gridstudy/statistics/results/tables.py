@@ -11,24 +11,12 @@ import pandas as pd
 from scipy import stats
 
 from gridstudy.statistics.comparisons import LEAST_SEEDS, Floats, describe
-from gridstudy.statistics.results.configurations import (
-    Ints,
-)
-from gridstudy.statistics.results.contrasts import (
-    NOT_COMPARED,
-    average_groups,
-    compare_pairs,
-    fold_factor,
-)
+from gridstudy.statistics.results.configurations import Ints
+from gridstudy.statistics.results.contrasts import NOT_COMPARED, average_groups, compare_pairs, fold_factor
 from gridstudy.statistics.results.effects import analyse_variance, estimate_effects
-from gridstudy.statistics.results.hypotheses import (
-    JudgedHypothesis,
-)
+from gridstudy.statistics.results.hypotheses import JudgedHypothesis
 from gridstudy.statistics.results.parts import Part, Unit
-from gridstudy.statistics.results.replicates import (
-    CONDITIONS,
-    Replicates,
-)
+from gridstudy.statistics.results.replicates import CONDITIONS, Replicates
 
 MOST_PAIRED = 100
 """Of more configurations each is compared with the best only."""

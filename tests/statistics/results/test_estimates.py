@@ -111,6 +111,18 @@ def test_each_condition_is_analysed_and_then_the_conditions():
     assert any("each condition counts once" in sentence for sentence in found.used)
 
 
+@pytest.mark.parametrize("folds", [None, 5])
+def test_a_condition_without_any_complete_run_says_nothing(folds):
+    parts = [make_runs(rng=c, data=name) for c, name in enumerate(["iris", "wine", "digits", "moons"])]
+    parts[1]["acc"] = np.nan
+    found = analyse(pd.concat(parts, ignore_index=True), seed="seed", condition="data", folds=folds)
+    wine = found.configurations.query("condition == 'wine'")
+    assert set(wine["label"]) == {"5 of 5 failed"}
+    assert wine["mean"].isna().all()
+    over = row(found.comparisons, condition=OVER_CONDITIONS, a="width=4", b="width=1")
+    assert over["n"] == 3
+
+
 def test_two_conditions_decide_nothing():
     runs = pd.concat([make_runs(data=name) for name in "ab"], ignore_index=True)
     claim = ResultHypothesis("h", "", (Claim({"width": 4}, {"width": 1}),))
