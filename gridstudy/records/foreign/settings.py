@@ -162,11 +162,18 @@ def model_settings(table: Mapping[str, Any]) -> dict[str, Any]:
     flat = dict(_flatten(table))
     told = {path: v for path, v in flat.items() if _plain(path) in (*WIDTHS, "units1", "units2", "depth", "numlayers")}
     settings = _translate(flat, told, file="model")
-    widths = [v for path, v in flat.items() if _plain(path) == "outfeatures" and isinstance(v, int)][:-1]
-    if not widths or any(_plain(path) in NOT_DENSE for path in flat):
+    outputs, inputs = (
+        [path for path, v in flat.items() if _plain(path) == key and isinstance(v, int)]
+        for key in ("outfeatures", "infeatures")
+    )
+    if len(outputs) < 2 or any(_plain(path) in NOT_DENSE for path in flat):
         return settings
+    widths = [flat[path] for path in outputs[:-1]]
     shape = _shape(widths)
-    return shape | settings if all(settings.get(name, width) == width for name, width in shape.items()) else settings
+    if any(settings.get(name, width) != width for name, width in shape.items()):
+        return settings
+    told_by_shape = {f"model.{path}" for path in (*outputs[:-1], *inputs[1:])} if _is_told(shape, widths) else set()
+    return shape | {key: value for key, value in settings.items() if key not in told_by_shape}
 
 
 def _translate(flat: Mapping[str, Any], told: Mapping[str, Any], *, file: str) -> dict[str, Any]:
@@ -205,6 +212,11 @@ def _number(name: str, value: Any) -> int | float | None:
 
 def _shape(widths: Sequence[int]) -> dict[str, Any]:
     return {"units1": widths[0], "units2": widths[min(1, len(widths) - 1)], "depth": len(widths)}
+
+
+def _is_told(shape: Mapping[str, Any], widths: Sequence[int]) -> bool:
+    """Whether the first width, the second and the depth say all widths."""
+    return list(widths) == [shape["units1"], *[shape["units2"]] * (shape["depth"] - 1)]
 
 
 # --- results files -------------------------------------------------------------------------------------------------
