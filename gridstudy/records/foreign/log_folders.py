@@ -64,6 +64,7 @@ class LoggedRun:
     log: Log
     host: str | None
     by_mltrainer: bool
+    has_gin: bool
     interruption: str = ""
 
     @property
@@ -176,6 +177,7 @@ def _read_run(
         folder, path_text(Path(folder.relative_to(logdir).as_posix())), told | settings,
         settings_known=bool(gin or told or (trainer_whole and model_whole)), log=read_events(files),
         host=_host(files[-1]), by_mltrainer=bool(gin or model_table(trainer) or model_table(model)),
+        has_gin=bool(gin),
     )  # fmt: skip
 
 
@@ -207,7 +209,7 @@ def _diverged(log: Log) -> bool:
 def stops_early(run: LoggedRun) -> bool:
     """Whether mltrainer's early stopping ended the run: as many epochs without a new least loss as it has patience."""
     patience = _setting(run.settings, "earlystop_kwargs.patience")
-    if patience is None and any(key.startswith("gin.") for key in run.settings):
+    if patience is None and run.has_gin:
         patience = DEFAULT_PATIENCE
     delta = _setting(run.settings, "earlystop_kwargs.delta")
     delta = delta if isinstance(delta, float) else 0.0
