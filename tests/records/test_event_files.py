@@ -25,7 +25,7 @@ def test_an_event_file_cut_anywhere_gives_the_values_before_and_no_trial_unless_
         path.write_bytes(content[:length])
         trials, curves, problems = load(tmp_path)
         assert len(problems) == (length < len(content))
-        accuracies = [value for _, value in read_events([path]).series["metric/Accuracy"].values()]
+        accuracies = read_events([path]).series["metric/Accuracy"].values.tolist()
         assert accuracies == pytest.approx([0.5, 0.6, 0.7][: len(accuracies)])
         assert (len(trials), len(curves)) == ((1, 3) if len(accuracies) == 3 else (0, 0))
         seen.add(len(accuracies))
