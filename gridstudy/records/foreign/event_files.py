@@ -173,12 +173,13 @@ def _parse_usual(
     for length in np.unique(lengths[(lengths > SHORTEST_SCALAR) & (lengths < LONGEST_SCALAR)]).tolist():
         (numbers,) = np.nonzero(lengths == length)
         records = _cut_out(content, begins[numbers], length)
-        starts_so = (records[:, 0] == 0x09) & (records[:, 9] == 0x10) & (records[:, -5] == 0x15)
+        alike = (records[:, 0] == 0x09) & (records[:, 9] == 0x10) & (records[:, -5] == 0x15)
         for n_step in range(1, min(10, length - 21)):
-            n = length - 10 - n_step
-            ends = (records[:, 9 + n_step] < 0x80) & (records[:, 10 : 9 + n_step] >= 0x80).all(axis=1)
-            heads = np.array([0x2A, n - 2, 0x0A, n - 4, 0x0A, n - 11], np.uint8)
-            chosen = starts_so & ends & (records[:, 10 + n_step : 16 + n_step] == heads).all(axis=1)
+            numbers, records = numbers[alike], records[alike]
+            alike = records[:, 9 + n_step] >= 0x80  # the step has more bytes than this
+            chosen, n = ~alike, length - 10 - n_step
+            for at, expected in enumerate((0x2A, n - 2, 0x0A, n - 4, 0x0A, n - 11), 10 + n_step):
+                chosen &= records[:, at] == expected
             if chosen.any():
                 points = _scalars(records[chosen], numbers[chosen], n_step)
                 parsed.append(points)
@@ -203,7 +204,7 @@ def _scalars(records: Octets, numbers: Whole, n_step: int) -> _Points:
     return _Points(names, numbers, which, steps.sum(axis=1), times_s, values.astype(float))
 
 
-def _different(tags: npt.NDArray[np.void]) -> tuple[list[np.void], Whole]:
+def _different(tags: npt.NDArray[Any]) -> tuple[list[Any], Whole]:
     """The different tags, and which of them each is; there are few, so each is sought in turn."""
     which, different = np.full(len(tags), -1, np.int64), []
     while (unknown := np.flatnonzero(which < 0)).size:
@@ -254,7 +255,7 @@ def _first_damaged(content: bytes, begins: Whole, lengths: Whole, with_value: np
     Checked are all lengths, and the payloads that are short or from which a value is taken: a wrong bit in a picture
     changes no number.
     """
-    wrong = np.flatnonzero(~_match(content, begins - HEAD, 8))
+    wrong = np.flatnonzero(~_are_lengths_whole(content, begins, lengths))
     first = int(wrong[0]) if len(wrong) else len(begins)
     checked = with_value | (lengths < SHORT_RECORD)
     for length in np.unique(lengths[checked]).tolist():
@@ -262,6 +263,16 @@ def _first_damaged(content: bytes, begins: Whole, lengths: Whole, with_value: np
         wrong = numbers[~_match(content, begins[numbers], length)]
         first = min([first, *wrong[:1].tolist()])
     return first
+
+
+def _are_lengths_whole(content: bytes, begins: Whole, lengths: Whole) -> npt.NDArray[np.bool_]:
+    """Whether each length has the checksum that follows it; equal lengths have equal ones."""
+    if not len(begins):
+        return np.zeros(0, dtype=bool)
+    different, which = np.unique(lengths, return_inverse=True)
+    expected = np.array([_checksum(struct.pack("<Q", length)) for length in different.tolist()], np.uint32)
+    stored = np.ascontiguousarray(_cut_out(content, begins - TAIL, TAIL)).view("<u4").ravel()
+    return np.asarray(stored == expected[which])
 
 
 def _match(content: bytes, begins: Whole, length: int) -> npt.NDArray[np.bool_]:
