@@ -45,6 +45,9 @@ def open_copy(path: Path) -> Iterator[sqlite3.Connection]:
     with copied(path) as copy:
         try:
             with closing(sqlite3.connect(copy)) as connection:
+                (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                if answer != "ok":
+                    raise StudyError(f"{path} is damaged: {' '.join(answer.split())}")
                 yield connection
         except sqlite3.Error as error:
             raise StudyError(f"{path} cannot be read: {error}") from None

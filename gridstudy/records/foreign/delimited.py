@@ -156,7 +156,18 @@ def _scan(file: BinaryIO, path: Path) -> tuple[str, Lines, Lines, int]:
         except UnicodeDecodeError:
             continue
         return encoding, sampled, others, number + 1
-    raise StudyError(f"{path}: row {number + 2} is neither UTF-8, UTF-16 nor Windows-1252; save it as UTF-8")
+    raise StudyError(f"{path}: row {_undecoded_row(file)} is neither UTF-8, UTF-16 nor Windows-1252; save it as UTF-8")
+
+
+def _undecoded_row(file: BinaryIO) -> int:
+    """The first row that cannot be decoded; a reader decodes many rows at once and cannot say."""
+    file.seek(0)
+    for number, line in enumerate(file, 1):
+        try:
+            line.decode("cp1252")
+        except UnicodeDecodeError:
+            return number
+    return 1
 
 
 def _decoded(file: BinaryIO, encoding: str) -> Iterable[str]:
