@@ -151,6 +151,26 @@ def print_summary(
     out.print(f"next: {analyse}{option}   or   tensorboard --logdir {quote(logdir)}", soft_wrap=True)
 
 
+def print_line(text: str) -> None:
+    """A line of progress to stderr."""
+    _error().print(text, soft_wrap=True)
+
+
+def print_verdicts(rows: Iterable[tuple[str, ...]], *, n_trials: int, n_fixed: int, most_seeds: int) -> None:
+    """A table of verdicts, and what a fixed design would have taken."""
+    out = _out()
+    table = _table("hypothesis of", "verdict", "look", "seeds", "trials", right=("seeds", "trials"))
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+    if n_fixed > n_trials:
+        out.print(
+            f"{n_trials:,} trials in all; a fixed design with {most_seeds} seeds for every configuration takes "
+            f"{n_fixed:,}",
+            soft_wrap=True,
+        )
+
+
 def _print_failures(out: Console, summary: Summary) -> None:
     for trial, reason in summary.failures.items():
         out.print(

@@ -10,7 +10,7 @@ from gridstudy.core.lock import Lock, LockTimes, Warn, hold
 
 
 @contextmanager
-def lock_logdir(logdir: Path, *, warn: Warn, times: LockTimes = LockTimes()) -> Iterator[Lock]:
+def lock_logdir(logdir: Path, *, warn: Warn, times: LockTimes | None = None) -> Iterator[Lock]:
     """Hold the log directory for this process; raise StudyError where another runner holds it."""
-    with hold(logdir, warn=warn, remedy="wait for it or give another --logdir", times=times) as lock:
+    with hold(logdir, warn=warn, remedy="wait for it or give another --logdir", times=times or LockTimes()) as lock:
         yield lock

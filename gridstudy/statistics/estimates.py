@@ -235,13 +235,19 @@ def _judged(
     return [replace(draft, verdict=verdicts.get(draft.experiment.name)) for draft in drafts]
 
 
+def evidence(estimate: ExperimentEstimate, estimates: StudyEstimates) -> Evidence:
+    """What the verdict on an experiment of these estimates rests on."""
+    size = _family_size(estimate.plan, [e.plan for e in estimates.experiments])
+    return _evidence(estimate, estimates.trials, family_size=size)
+
+
 def _evidence(draft: ExperimentEstimate, trials: pd.DataFrame, *, family_size: int) -> Evidence:
     experiment = draft.experiment
     return Evidence(
         experiment=experiment.name, hypothesis=experiment.hypothesis, claims=claims(experiment),
         objectives=draft.objectives, schedule=plan_schedule(draft.plan, draft.objectives),
         family=", ".join(experiment.family) or OTHER_FAMILY, family_size=family_size,
-        diverged=_diverged_seeds(trials, experiment), assumed_sd=draft.noise.assumed_difference_sd,
+        diverged=diverged_seeds(trials, experiment), assumed_sd=draft.noise.assumed_difference_sd,
         assumed_source=draft.noise.source, hypothesis_changed=bool(draft.superseded),
         nuisance=", ".join(experiment.nuisance),
     )  # fmt: skip
@@ -259,7 +265,8 @@ def claims(experiment: Experiment) -> tuple[Claim, ...]:
     return tuple(found)
 
 
-def _diverged_seeds(trials: pd.DataFrame, experiment: Experiment) -> dict[str, set[int]]:
+def diverged_seeds(trials: pd.DataFrame, experiment: Experiment) -> dict[str, set[int]]:
+    """The seeds with which each configuration of an experiment diverged."""
     rows = trials[trials["diverged"].astype(bool)]
     rows = rows[rows["configuration"].isin([c.name for c in experiment.configurations])]
     return {str(name): {int(seed) for seed in seeds} for name, seeds in rows.groupby("configuration")["seed"]}
@@ -277,7 +284,7 @@ def _estimate_plan(plan: Plan, trials: pd.DataFrame, context: _Context, *, famil
     stable = _stable(objectives, trials)
     noise = noise_floor(stable, logdir=context.spread, family_size=family_size)
     ranking = rank_plan(
-        objectives, plan, costs=_costs(grid), margin=context.margin, diverged=_diverged_seeds(trials, experiment),
+        objectives, plan, costs=_costs(grid), margin=context.margin, diverged=diverged_seeds(trials, experiment),
         noise=noise,
     )  # fmt: skip
     return _estimate(plan, trials, grid, objectives=objectives, ranking=ranking, noise=noise, labels=labels,

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gridstudy.statistics.comparisons import LEAST_SEEDS, Differences, Floats, comparison_labels, describe, differences
+from gridstudy.core.trial import LEAST_SEEDS
+from gridstudy.statistics.comparisons import Differences, Floats, comparison_labels, describe, differences
 from gridstudy.statistics.results.configurations import Ints
 from gridstudy.statistics.results.replicates import BLOCK, CONDITIONS, PAIRED_RULES, PASSES, UNPAIRED_INDEX, Replicates
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gridstudy.statistics.comparisons import LEAST_SEEDS, Differences, Floats, comparison_labels, holm
+from gridstudy.core.trial import LEAST_SEEDS
+from gridstudy.statistics.comparisons import Differences, Floats, comparison_labels, holm
 from gridstudy.statistics.interactions import (
     JOIN,
     TESTED,

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from gridstudy.core.errors import StudyError
-from gridstudy.statistics.comparisons import ALPHA, LEAST_SEEDS, TESTED, Floats, holm
+from gridstudy.core.trial import LEAST_SEEDS
+from gridstudy.statistics.comparisons import ALPHA, TESTED, Floats, holm
 from gridstudy.statistics.results.configurations import Configurations, Hashes, Ints, format_setting
 from gridstudy.statistics.results.contrasts import Arm, Compared, compare_arms
 from gridstudy.statistics.results.effects import compare_over_cells, is_by_cell

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from gridstudy.core.errors import StudyError
-from gridstudy.statistics.comparisons import LEAST_SEEDS, Floats
+from gridstudy.core.trial import LEAST_SEEDS
+from gridstudy.statistics.comparisons import Floats
 from gridstudy.statistics.results.configurations import Configurations, Ints
 from gridstudy.statistics.results.ranking import Ranking
 from gridstudy.statistics.results.replicates import Replicates

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gridstudy.statistics.comparisons import ALPHA, LEAST_SEEDS, Floats
+from gridstudy.core.trial import LEAST_SEEDS
+from gridstudy.statistics.comparisons import ALPHA, Floats
 from gridstudy.statistics.results.configurations import Ints
 from gridstudy.statistics.results.contrasts import compare_pairs
 from gridstudy.statistics.results.replicates import Replicates

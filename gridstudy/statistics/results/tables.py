@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from gridstudy.statistics.comparisons import LEAST_SEEDS, Floats, describe
+from gridstudy.core.trial import LEAST_SEEDS
+from gridstudy.statistics.comparisons import Floats, describe
 from gridstudy.statistics.results.configurations import Ints
 from gridstudy.statistics.results.contrasts import NOT_COMPARED, average_groups, compare_pairs, fold_factor
 from gridstudy.statistics.results.effects import analyse_variance, estimate_effects

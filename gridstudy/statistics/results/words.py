@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from gridstudy.statistics.comparisons import LEAST_SEEDS
+from gridstudy.core.trial import LEAST_SEEDS
 from gridstudy.statistics.results.effects import MOST_LEVELS, is_by_cell
 from gridstudy.statistics.results.parts import OVER_CONDITIONS, Part
 from gridstudy.statistics.results.replicates import (
