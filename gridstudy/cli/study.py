@@ -241,9 +241,7 @@ class StudyRun:
                 report(decision)
             return decision.needs
 
-        everything = Round(
-            tuple((e, tuple(c.name for c in e.configurations), self._first_seeds(e)) for e in self.experiments)
-        )
+        parts = ((e, tuple(c.name for c in e.configurations), self._first_seeds(e)) for e in self.experiments)
         return run_rounds(Round(tuple(parts)), decide=ask, run=run, experiments=self.experiments, is_over=is_over)
 
     def _first_seeds(self, experiment: Experiment) -> tuple[int, ...]:
