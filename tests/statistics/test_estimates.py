@@ -155,7 +155,7 @@ def test_too_few_seeds_make_no_claim(n_seeds):
     assert estimates.comparisons["p"].isna().all()
     if n_seeds:
         learning_rate = estimates.verdicts.set_index("experiment").loc["learning_rate"]
-        assert learning_rate["seeds_to_decide"] == "5", "the first look"
+        assert (learning_rate["look"], learning_rate["next_look"]) == (0, 5)
         assert learning_rate["seeds_source"] == "reference study, assumed"
         assert estimates.experiments[0].best, "the highest mean, provisionally"
         assert (estimates.experiments[0].look, len(estimates.experiments[0].tied)) == (0, 3)
@@ -353,25 +353,49 @@ def test_every_table_that_names_configurations_has_labels(study):
     assert labels["baseline"] == "1e-3 (baseline)"
     row = estimate.comparisons.iloc[0]
     assert (row["a_label"], row["b_label"]) == (labels[row["a"]], labels[row["b"]])
-    contrasts = study.contrasts.set_index("experiment")
-    assert contrasts.loc["learning_rate", ["first_label", "second_label"]].tolist() == ["1e-3 (baseline)", "1e-5"]
-    tuned = contrasts.loc["learning_rate_per_optimizer"]
-    assert tuned[["first_label", "second_label"]].tolist() == ["SGD, momentum 0.9", "SGD"]
+    sides = study.contrasts.set_index(["experiment", "first", "second"])[["first_label", "second_label"]]
+    rate = sides.loc["learning_rate"]
+    assert [tuple(row) for row in rate.to_numpy()] == [(labels[a], labels[b]) for a, b in rate.index]
+    tuned = sides.loc["learning_rate_per_optimizer"].iloc[0]
+    assert tuned.tolist() == ["Adam", "SGD, momentum 0.9"], "each stands for several learning rates"
     assert study.labels["learning_rate=0.01"] == "learning rate 1e-2"
 
 
-def test_confounding_belongs_to_a_contrast_and_not_to_the_treatment(study):
-    confounded = study.contrasts.groupby("experiment")["confounded"].agg(list)
-    assert confounded["batch_size"] == ["examples"]
-    assert confounded["epochs"] == [""], "updates and examples are the treatment"
-    assert confounded["units"] == [""]
-    assert confounded["batch_size_equal_examples"] == ["updates"]
-    assert confounded["learning_rate_x_batch_size"] == ["", ""], "each contrast is within one batch size"
-    labels = study.verdicts.set_index("experiment")["labels"]
-    assert "confounded with examples" in labels["batch_size"]
-    assert "confounded" not in labels["learning_rate_x_batch_size"]
-    assert by_name(study, "learning_rate_x_batch_size").confounded == ("updates",), "its ranking is"
-    assert by_name(study, "epochs").confounded == ()
+def confounded_of(**own):
+    experiment = SUBJECT.parse(
+        {
+            "name": "own",
+            "scientific": ["batch_size", "learning_rate"],
+            "grid": {"batch_size": [16, 64], "learning_rate": [1e-3, 1e-2]},
+            "contrasts": [
+                {
+                    "better": {"batch_size": 64, "learning_rate": 1e-3},
+                    "worse": {"batch_size": 16, "learning_rate": 1e-3},
+                },
+                {
+                    "better": {"batch_size": 64, "learning_rate": 1e-3},
+                    "worse": {"batch_size": 64, "learning_rate": 1e-2},
+                },
+            ],
+            **own,
+        }
+    )
+    estimates = analyse(make_records([experiment]))
+    return estimates.contrasts["confounded"].tolist(), estimates.experiments[0]
+
+
+def test_confounding_belongs_to_a_contrast():
+    contrasts, estimate = confounded_of()
+    assert contrasts == ["examples", ""], "the second one compares equal batches"
+    assert "confounded with examples" in estimate.verdict.labels
+    assert estimate.confounded == ("examples",), "and so is the ranking"
+
+
+def test_a_budget_that_is_the_treatment_confounds_nothing():
+    contrasts, estimate = confounded_of(treatment_budgets=["examples"])
+    assert contrasts == ["", ""]
+    assert not [label for label in estimate.verdict.labels if label.startswith("confounded")]
+    assert estimate.confounded == ()
 
 
 def test_a_verdict_that_was_stored_stays():
