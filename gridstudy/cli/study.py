@@ -18,6 +18,7 @@ from gridstudy.running.planning import (
     PlannedTrial,
     check_logdir,
     plan_trials,
+    prepare_logdir,
     record_confirmations,
     record_plans,
 )
@@ -185,6 +186,7 @@ class StudyRun:
         if announce is not None:
             announce(data, device=device, reason=reason, n_workers=self.count_workers(device))
         with lock_logdir(self.logdir, warn=self.warn) as lock:
+            prepare_logdir(self.logdir)
             if not self.until:
                 return self._run_round(self.plan(), self._record, device=device, lock=lock, progress=progress())
             return self._run_until(device, lock, progress=progress, report=report)
