@@ -13,6 +13,7 @@ from gridstudy.core.errors import StudyError
 from gridstudy.core.experiment import Experiment
 from gridstudy.core.space import Configuration
 from gridstudy.core.subject import Data, Description, Subject
+from gridstudy.core.trial import TrialState
 from gridstudy.records.plans import find_plan
 from gridstudy.running.planning import (
     PlannedTrial,
@@ -181,14 +182,16 @@ class StudyRun:
         """
         from gridstudy.running.lock import lock_logdir
 
-        data = self.data
-        device, reason = self.choose_device()
-        if announce is not None:
-            announce(data, device=device, reason=reason, n_workers=self.count_workers(device))
         with lock_logdir(self.logdir, warn=self.warn) as lock:
             prepare_logdir(self.logdir)
+            planned = self.plan()
+            n_left = sum(p.state is not TrialState.COMPLETE for p in planned)
+            # choosing a device may import torch, which takes longer than finding that nothing is left
+            device, reason = self.choose_device() if n_left or self.until else ("", "")
+            if announce is not None:
+                announce(self.data, device=device, reason=reason, n_workers=self.count_workers(device))
             if not self.until:
-                return self._run_round(self.plan(), self._record, device=device, lock=lock, progress=progress())
+                return self._run_round(planned, self._record, device=device, lock=lock, progress=progress())
             return self._run_until(device, lock, progress=progress, report=report)
 
     def _run_round(
@@ -202,7 +205,7 @@ class StudyRun:
 
         record()
         console.print_unusable(planned)
-        if self.subject.prepare_logdir is not None:
+        if self.subject.prepare_logdir is not None and any(p.state is not TrialState.COMPLETE for p in planned):
             self.subject.prepare_logdir(self.logdir, self.experiments_run)
         train, launcher = self._launch(device, lock)
         if self.mlflow is not None:

@@ -102,7 +102,7 @@ def _values(experiment: Experiment, name: str, subject: Subject) -> str:
 
 
 def print_setting(data: Data, *, device: str, reason: str, n_workers: int | None) -> None:
-    """Data, splits and device of this run; `n_workers` None: all that a cluster has."""
+    """Data, splits and device of this run; `n_workers` None: all that a cluster has; no device: nothing is left."""
     out = _out()
     origin = f" from {data.origin}" if data.origin else ""
     out.print(f"data    {data.identity.dataset}{origin}", soft_wrap=True)
@@ -110,6 +110,9 @@ def print_setting(data: Data, *, device: str, reason: str, n_workers: int | None
         out.print(f"NOTE    {label}", soft_wrap=True)
     if data.sizes:
         out.print("split   " + ", ".join(f"{n:,} {name}" for name, n in data.sizes.items()), soft_wrap=True)
+    if not device:
+        out.print("device  none needed: every trial is complete", soft_wrap=True)
+        return
     many = "trials on all of it" if n_workers is None else f"{n_workers} trial{'s' * (n_workers > 1)} at a time"
     out.print(f"device  {device} ({reason}), {many}", soft_wrap=True)
 
