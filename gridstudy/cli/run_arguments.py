@@ -46,7 +46,7 @@ def build_parser(command: str = "python grid_search_experiments.py") -> argparse
         help="experiments or groups, by name or by the number that --list shows (default: all)")  # fmt: skip
     add("--seeds", metavar="N", help="replicates per configuration, or a range like 10-19 (default: 5)")
     add("--subject", type=to_path, metavar="FILE.py",
-        help="a subject of your own, defined in the file; see examples/digits.py (default: MLPs on Fashion-MNIST)")  # fmt: skip
+        help="a subject of your own; see examples/digits.py (default: MLPs on Fashion-MNIST)")  # fmt: skip
     add("--study", type=to_path, metavar="FILE.toml", help="run experiments of your own; see examples/own_study.toml")
     add("--data-dir", type=to_path, metavar="DIR", help="folder with Fashion-MNIST (IDX files or fashionmnist.pt)")
     add("--dataset", choices=["auto", "fashion-mnist", "garments", "garments-small"], default="auto",

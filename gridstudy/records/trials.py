@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -110,7 +110,7 @@ def _outcome_table(result: TrialResult) -> dict[str, Any]:
         "diverged": result.diverged,
         "test_score": result.test_score,
         "cost": configuration.cost,
-        "confusion": [list(row) for row in result.confusion],
+        "confusion": [" ".join(map(str, row)) for row in result.confusion],
         "configuration": dict(configuration.resolved),
         "settings": dict(configuration.settings),
         "budgets": dict(configuration.budgets),
@@ -140,7 +140,7 @@ def _read_outcome(table: Fields) -> TrialResult:
     result = TrialResult(
         trial=trial, score=table.number("score"), diverged=table.flag("diverged"),
         curves=_read_curves(table.table("curves")), test_score=table.number("test_score"),
-        confusion=_read_confusion(table.array("confusion")),
+        confusion=_read_confusion(table.strings("confusion")),
     )  # fmt: skip
     table.end()
     if not configuration.settings.items() <= configuration.resolved.items():
@@ -163,12 +163,12 @@ def _read_curves(table: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
     return curves
 
 
-def _read_confusion(rows: list[Any]) -> tuple[tuple[int, ...], ...]:
-    if not all(
-        isinstance(row, list) and len(row) == len(rows) and all(type(n) is int and n >= 0 for n in row) for row in rows
-    ):
+def _read_confusion(lines: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    """A row of counts per line; raise RecordError unless the matrix is square."""
+    rows = tuple(tuple(int(n) if n.isdecimal() else -1 for n in line.split()) for line in lines)
+    if not all(len(row) == len(rows) and min(row) >= 0 for row in rows):
         raise RecordError("has a confusion matrix that is not square or counts something else than examples")
-    return tuple(tuple(row) for row in rows)
+    return rows
 
 
 def _read_run(table: Fields, *, n_epochs: int) -> TrialRun:

@@ -135,9 +135,7 @@ def print_summary(
             label = labels[row["configuration"].name] + unstable
             table.add_row("" if i else experiment.name, label, objective.show(row["mean"]), sd, str(row["n"]))
     out.print(table)
-    out.print(
-        f"mean and standard deviation of the {objective.label} over n seeds; the analysis says which leads are real"
-    )
+    out.print(f"mean and sd of the {objective.label} over n seeds; the analysis tells which leads are real")
     _print_failures(out, summary)
     n_all = len(summary.results) + len(summary.failures) + summary.n_left
     out.print(
@@ -188,9 +186,7 @@ def print_plan(
     if seconds:
         todo = [seconds[p.trial.configuration] for p in planned if p.state is not TrialState.COMPLETE]
         estimate = max([sum(todo) / n_workers, *todo], default=0.0)
-        out.print(
-            f"estimated time: about {format_duration(estimate)} with {n_workers} workers (from a few timed steps)"
-        )
+        out.print(f"estimated time: about {format_duration(estimate)} with {n_workers} workers, from a few timed steps")
 
 
 def _budget_table(experiment: Experiment, description: Description, seconds: Mapping[Configuration, float]) -> Table:
