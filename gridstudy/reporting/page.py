@@ -48,13 +48,13 @@ h2 { font-size: 1.4rem; }
 h3 { font-size: 1.15rem; }
 summary { cursor: pointer; margin-top: 1.2rem; }
 details.level2 > summary { margin-top: 2.5rem; border-bottom: 2px solid #ccc; }
-nav { columns: 2; margin: 1rem 0; padding: .6rem 1rem; background: #f6f9fc; font-size: .95rem; }
+nav { columns: 2; margin: 1rem 0; padding: .6rem 1rem; background: #f6f9fc; font-size: .9rem; line-height: 1.6; }
 nav a { display: block; color: #0b5394; text-decoration: none; }
 nav a.level3 { padding-left: 1.2rem; }
 code { background: #f2f2f2; padding: 0 .2em; border-radius: .2em; font-size: .9em; overflow-wrap: anywhere; }
 blockquote { margin: 1rem 0; padding: .1rem 1rem; border-left: .3rem solid #0173b2; background: #f6f9fc; }
 .picture { position: relative; display: inline-block; margin: 1rem 0 0; }
-img { max-width: 100%; max-height: 46rem; height: auto; display: block; }
+img { max-width: 100%; max-height: 60rem; height: auto; display: block; }
 .spot { position: absolute; width: 1rem; height: 1rem; margin: -.5rem 0 0 -.5rem; border-radius: 50%; }
 .spot:hover, .spot:focus { background: rgba(1, 115, 178, .25); outline: none; z-index: 2; }
 .spot:hover::after, .spot:focus::after {
@@ -70,6 +70,10 @@ th[data-sort] { cursor: pointer; } th[data-sort]:hover { background: #ddd; }
 th[aria-sort=ascending]::after { content: " \\25B2"; } th[aria-sort=descending]::after { content: " \\25BC"; }
 td[style*="right"] { text-align: right; white-space: nowrap; }
 @media screen and (max-width: 45rem) { nav { columns: 1; } }
+@media screen and (min-width: 78rem) {
+  nav { float: right; columns: 1; width: 17rem; margin: 0 0 1rem 2rem; }
+  .first-page { min-height: 30rem; }
+}
 @media print {
   @page { size: A4; margin: 12mm; }
   body { font-size: 9pt; line-height: 1.3; }
@@ -78,12 +82,14 @@ td[style*="right"] { text-align: right; white-space: nowrap; }
   nav { display: none; } summary { list-style: none; margin-top: .8rem; break-after: avoid; }
   details::details-content { content-visibility: visible; block-size: auto; }
   img { max-height: 11cm; break-inside: avoid; }
+  .spot { display: none; }
   table { font-size: 7pt; } th, td { padding: .1rem .25rem; }
   .table { overflow: visible; }
-  .first-page { break-after: page; }
-  .first-page summary { margin-top: .4rem; }
-  .first-page p, .first-page ul { margin: .3rem 0; }
-  .first-page img { max-height: 9cm; margin: 0 auto; }
+  .first-page { font-size: 8pt; line-height: 1.25; }
+  .first-page summary { margin-top: .3rem; }
+  .first-page p, .first-page ul { margin: .2rem 0; }
+  .first-page .picture { margin: .2rem 0; }
+  .first-page img { max-height: 7.5cm; }
 }
 """.strip()
 SCRIPT = """
@@ -153,7 +159,7 @@ def fold(body: str) -> str:
         inner = "".join(_details(f"{place}.{i}", part, 3) for i, part in enumerate(parts))
         folded.append(_details(place, start, 2, inner=inner))
     contents = f'<nav aria-label="Contents">\n{"".join(links)}</nav>\n'
-    return f'<section class="first-page">\n{head}{folded[0]}</section>\n{contents}{"".join(folded[1:])}'
+    return f'<section class="first-page">\n{head}{contents}{folded[0]}</section>\n{"".join(folded[1:])}'
 
 
 def _details(place: str, section: str, level: int, *, inner: str = "") -> str:
@@ -166,6 +172,7 @@ def _details(place: str, section: str, level: int, *, inner: str = "") -> str:
 
 def _link(place: str, section: str, level: int) -> str:
     heading = section.partition(f"</h{level}>")[0]
+    heading = heading.partition("</code>: ")[0]  # of an experiment, its name without its question
     return f'<a class="level{level}" href="#{place}">{html.escape(_text(heading))}</a>\n'
 
 

@@ -98,9 +98,7 @@ def direction(findings: Findings, interaction: Interaction) -> Prose:
     first = interaction.effects[0]
     changes = [effect_phrase(findings, effect) for effect in interaction.effects if effect.axis == first.axis]
     start, end = (_value(findings, first.axis, value) for value in (first.start, first.end))
-    return Prose(
-        f"Going from {plain(axis(findings, first.axis))} {start} to {end} {enumeration(changes)}."
-    )
+    return Prose(f"Going from {plain(axis(findings, first.axis))} {start} to {end} {enumeration(changes)}.")
 
 
 def effect_phrase(findings: Findings, effect: SimpleEffect) -> Prose:

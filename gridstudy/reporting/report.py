@@ -16,6 +16,7 @@ import pandas as pd
 
 from gridstudy.core.errors import StudyError
 from gridstudy.core.files import write_atomic
+from gridstudy.records.tables import FOREIGN
 from gridstudy.reporting import phrases, question_sentences, result_sentences, summary
 from gridstudy.reporting.blocks import ReportError, block_name, merge_report, short_hash, stamp_blocks
 from gridstudy.reporting.page import make_html
@@ -68,6 +69,7 @@ def fill_template(findings: Findings, folder: Path, *, figures: Mapping[str, Fig
         objective=findings.description.objective,
         facts=dict(zip(facts["quantity"], facts["value"], strict=True)),
         experiments=study_experiments(findings),
+        foreign=[e for e in findings.experiments if e.experiment.name == FOREIGN],
         missing=missing_experiments(findings),
         pictures=Pictures(figures or {}, folder),
         block_name=block_name,

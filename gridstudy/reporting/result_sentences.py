@@ -47,6 +47,7 @@ from gridstudy.statistics.verdicts import (
 
 MOST_ROWS = 12
 """A table of the report has no more rows; the CSV files have all."""
+MOST_ARMS = 5
 TIED_MARK = "tied (see below)"
 
 
@@ -101,9 +102,12 @@ def needed_phrase(verdict: Verdict) -> str:
     advice = verdict.advice
     if math.isinf(advice.low):
         return f"no verdict is expected by {advice.last} seeds"
-    expected = f"about {advice.expected:.0f} needed" if math.isfinite(advice.expected) else "more needed"
-    high = f"to {advice.high:.0f}" if math.isfinite(advice.high) else f"to more than {advice.last}"
-    return expected if advice.low == advice.high == advice.expected else f"{expected} ({advice.low:.0f} {high})"
+    likely = f"{advice.low:.0f} or more" if math.isinf(advice.high) else f"{advice.low:.0f} to {advice.high:.0f}"
+    if advice.low == advice.high:
+        return f"about {advice.low:.0f} needed"
+    if math.isinf(advice.expected) or (advice.expected == advice.low and math.isinf(advice.high)):
+        return f"{likely} needed"
+    return f"about {advice.expected:.0f} needed ({likely})"
 
 
 def effect_phrase(e: ExperimentEstimate, i: int, verdict: str, margin: float) -> str:
@@ -135,8 +139,11 @@ def advice_sentence(e: ExperimentEstimate, margin: float) -> Prose:
     objective = objective_of(e)
     allowed = difference(objective, margin, signed=False)
     if e.recommended is None:
-        open_ = f"{len(e.tied)} of {count(len(e.bounds) or len(e.tied), 'setting')} may be the best"
-        return Prose(f"No setting can be recommended yet: {open_}.")
+        n_ranked = len(e.bounds) or len(e.tied)
+        which = f"{len(e.tied)} of {n_ranked}" if len(e.tied) < n_ranked else f"any of the {n_ranked}"
+        return Prose(
+            f"No recommendation yet{seeds_to_recommend(e.seeds_to_recommend)}: {which} settings may be the best."
+        )
     setting = label(e, e.recommended)
     if math.isnan(cost(e, e.recommended)):
         return Prose(f"**Use {setting}**: it is within {allowed} of the best.")
@@ -161,21 +168,23 @@ def verdict_phrase(verdict: Verdict) -> Prose:
 def verdict_reason(verdict: Verdict, objective: Objective) -> Prose:
     """Why that word, in a sentence or two."""
     holm = f"after Holm's correction over {count(verdict.family_size, 'hypothesis', 'hypotheses')}"
-    claim, alike = f"{p_value(verdict.p_adjusted)} {holm}", f"{p_value(verdict.p_equivalent_adjusted)} {holm}"
+    claim, alike = p_value(verdict.p_adjusted), p_value(verdict.p_equivalent_adjusted)
     one = len(verdict.contrasts) == 1
-    within = f"{difference(objective, verdict.margin, signed=False)} of zero"
-    if verdict.verdict == SUPPORTED and all(c.relation == ALIKE for c in verdict.contrasts):
-        return Prose(f"{'The difference lies' if one else 'All differences lie'} within {within}: {alike}.")
+    margin = difference(objective, verdict.margin, signed=False)
+    all_alike = all(c.relation == ALIKE for c in verdict.contrasts)
+    if verdict.verdict == EQUIVALENT or (verdict.verdict == SUPPORTED and all_alike):
+        every = "The difference lies" if one else "All differences lie"
+        return Prose(f"{every} within {margin} of zero: {alike} {holm}.")
     if verdict.verdict == SUPPORTED:
-        return Prose(f"{'The difference is' if one else 'All differences are'} in the claimed direction: {claim}.")
+        return Prose(f"{'The difference is' if one else 'All differences are'} as claimed: {claim} {holm}.")
     if verdict.verdict == CONTRADICTED:
-        return Prose(f"{'The difference goes' if one else 'At least one difference goes'} the other way: {claim}.")
-    if verdict.verdict == EQUIVALENT:
-        return Prose(f"{'The difference lies' if one else 'All differences lie'} within {within}: {alike}.")
+        return Prose(f"{'The difference is' if one else 'At least one difference is'} not as claimed: {claim} {holm}.")
     if reason := untested_reason(verdict.contrasts):
         return sentence(reason)
-    return Prose(f"Neither a direction ({claim}) nor equality within {within.removesuffix(' of zero')} "
-                 f"({alike}) is significant.{decide_sentence(verdict)}")  # fmt: skip
+    return Prose(
+        f"Neither a direction ({claim}) nor equality within {margin} ({alike}) is significant {holm}."
+        f"{decide_sentence(verdict)}"
+    )
 
 
 def untested_reason(contrasts: Sequence[ContrastEstimate]) -> str:
@@ -232,9 +241,8 @@ def contrast_sentence(e: ExperimentEstimate, contrast: ContrastEstimate, first: 
     if not math.isfinite(contrast.difference):
         return Prose(f"{name}: {plain(contrast.label)}")
     objective = objective_of(e)
-    value, low, high = difference_numbers(objective, contrast.difference, contrast.low, contrast.high)
-    sign = "+" if contrast.difference > 0 else ""
-    interval = f", {level(contrast.confidence)} interval [{low}, {high}]" if math.isfinite(contrast.low) else ""
+    size = difference(objective, contrast.difference, contrast.low, contrast.high)
+    interval = f", {level(contrast.confidence)} interval [" if math.isfinite(contrast.low) else " ["
     remarks = [plain(contrast.label)] * (contrast.label != "paired")
     remarks += ["skewed, so the interval is approximate"] * contrast.skewed
     if contrast.confounded:
@@ -242,25 +250,35 @@ def contrast_sentence(e: ExperimentEstimate, contrast: ContrastEstimate, first: 
     if max(contrast.n_first, contrast.n_second) > 1:
         sides = f"{label(e, contrast.first)} against {label(e, contrast.second)}"
         remarks.append(f"{sides}, each the best of its side; the interval does not allow for that choice")
-    words = f"{name}: {sign}{value} {difference_unit(objective)}".rstrip() + f"{interval}, n = {contrast.n}"
+    words = f"{name}: {size.replace(' [', interval)}, n = {contrast.n}"
     return Prose(words + (f" ({'; '.join(remarks)})" if remarks else ""))
+
+
+def contrast_cell(e: ExperimentEstimate, contrast: ContrastEstimate, first: str, second: str) -> Prose:
+    """As `contrast_sentence`, short: `10` minus `3`: +1.5 points [0.2, 2.8]."""
+    if not math.isfinite(contrast.difference):
+        return Prose(f"{code(first)} minus {code(second)}: {plain(contrast.label)}")
+    size = difference(objective_of(e), contrast.difference, contrast.low, contrast.high)
+    return Prose(f"{code(first)} minus {code(second)}: {size}")
 
 
 def verdict_rows(experiments: Iterable[ExperimentEstimate]) -> list[dict[str, object]]:
     """A row per hypothesis for the table of verdicts."""
-    return [
-        {
-            "experiment": code(e.experiment.name),
-            "verdict": verdict_phrase(e.verdict),
-            "difference": Prose("; ".join(contrast_sentences(e))),
-            "look": str(e.verdict.look) if e.verdict.look else "none yet",
-            "seeds": str(e.verdict.n_seeds or max((c.n for c in e.verdict.contrasts), default=0)),
-            "next look": str(e.verdict.next_look or ""),
-            "seeds for a verdict": plain(e.verdict.seeds_to_decide),
-        }
-        for e in experiments
-        if e.verdict
-    ]
+    return [_verdict_row(e, e.verdict) for e in experiments if e.verdict]
+
+
+def _verdict_row(e: ExperimentEstimate, verdict: Verdict) -> dict[str, object]:
+    contrasts = list(zip(verdict.contrasts, e.contrast_labels, strict=True))
+    return {
+        "experiment": code(e.experiment.name),
+        "verdict": verdict_phrase(verdict),
+        "difference": Prose("; ".join(contrast_cell(e, c, *sides) for c, sides in contrasts)),
+        "level": ", ".join(dict.fromkeys(level(c.confidence) for c, _ in contrasts if math.isfinite(c.low))),
+        "look": str(verdict.look) if verdict.look else "none yet",
+        "seeds": str(verdict.n_seeds or max((c.n for c, _ in contrasts), default=0)),
+        "next look": str(verdict.next_look or ""),
+        "seeds for a verdict": plain(verdict.seeds_to_decide),
+    }
 
 
 def levels_sentence(experiments: Iterable[ExperimentEstimate]) -> Prose:
@@ -329,7 +347,7 @@ def tied_sentence(e: ExperimentEstimate) -> str:
 def recommendation_sentence(e: ExperimentEstimate, margin: float) -> str:
     """What is recommended and why, or what it would take."""
     if e.recommended is None:
-        return sentence(f"none can be recommended yet{seeds_to_recommend(e.seeds_to_recommend)}")
+        return sentence(f"no arm can be recommended yet{seeds_to_recommend(e.seeds_to_recommend)}")
     objective = objective_of(e)
     bound = e.bounds.get(e.recommended, math.nan)
     known = f"joint {CONFIDENCE_PERCENT} % bound: {difference(objective, bound, signed=False)}"
@@ -344,10 +362,8 @@ def recommendation_sentence(e: ExperimentEstimate, margin: float) -> str:
 def seeds_to_recommend(words: str) -> str:
     """The seeds that a recommendation would take."""
     if words.startswith("no verdict"):
-        return f", and none is expected {words.removeprefix('no verdict expected ')}"
-    if words.startswith(">"):
-        return f"; it would take more than {words[1:]} seeds"
-    return f"; it would take {words} seeds" if words else ""
+        return f" (none expected {words.removeprefix('no verdict expected ')})"
+    return f" (likely at {'more than ' * words.startswith('>')}{words.lstrip('>')} seeds)" if words else ""
 
 
 def joint_sentence(e: ExperimentEstimate) -> Prose:
@@ -442,13 +458,15 @@ def _repair(e: ExperimentEstimate, other: ExperimentEstimate) -> Prose:
     equal = [b for b in e.confounded if b not in other.confounded] if asked == set(other.experiment.scientific) else []
     if not tuned and not equal:
         return Prose("")
-    how = f"with {enumeration([*map(plain, map(_title(e), tuned))])} tuned for each arm" if tuned else (
-        f"with equal {enumeration([*map(plain, equal)])}"
-    )  # fmt: skip
     objective = objective_of(other)
     arms = other.arms.assign(rank=objective.sign * other.arms["objective_mean"]).sort_values("rank", ascending=False)
-    means = [f"{code(row['arm'])} {score(objective, row['objective_mean'])}" for row in arms.to_dict("records")]
-    return Prose(f"The fair comparison is {code(other.experiment.name)}, {how}: {enumeration(means[:6])}.")
+    means = [f"{code(row['arm'])}: {score(objective, row['objective_mean'])}" for row in arms.to_dict("records")]
+    shown = ", ".join(means[:MOST_ARMS] + ["…"] * (len(means) > MOST_ARMS))
+    where = code(other.experiment.name)
+    if tuned:
+        axes = enumeration([*map(plain, map(_title(e), tuned))])
+        return Prose(f"The fair comparison is {where}, with {axes} tuned for each arm ({shown}).")
+    return Prose(f"Compare {where}, with equal {enumeration([*map(plain, equal)])} ({shown}).")
 
 
 def _title(e: ExperimentEstimate) -> Any:
@@ -518,7 +536,7 @@ def result_rows(e: ExperimentEstimate) -> list[dict[str, object]]:
         {
             "arm": label(e, row["configuration"]),
             "status": status_cell(e, row),
-            objective.label: score_cell(objective, row),
+            objective.label: mean_cell(e, row),
             "n": f"{row['n']:.0f}",
             below: deficit_cell(objective, row),
             "joint bound": bound_cell(objective, row["deficit_bound"]),
@@ -527,6 +545,13 @@ def result_rows(e: ExperimentEstimate) -> list[dict[str, object]]:
         }
         for row in rows.to_dict("records")
     ]
+
+
+def mean_cell(e: ExperimentEstimate, row: Mapping[Any, Any]) -> Prose:
+    """The mean of a configuration with its interval; an unstable one has none, for it mixes two kinds of runs."""
+    objective = objective_of(e)
+    unstable = row["configuration"] in e.unstable
+    return score(objective, row["objective_mean"]) if unstable else score_cell(objective, row)
 
 
 def budget_columns(e: ExperimentEstimate) -> list[str]:
@@ -540,7 +565,9 @@ def equal_budgets(e: ExperimentEstimate) -> Prose:
     alike = [b for b in budget_columns(e) if e.summary[b].nunique() == 1]
     if not alike:
         return Prose("")
-    return Prose(f"Every arm has {enumeration([f'{span(e.summary[b], _form(e.summary[b]))} {plain(b)}' for b in alike])}.")
+    return Prose(
+        f"Every arm has {enumeration([f'{span(e.summary[b], _form(e.summary[b]))} {plain(b)}' for b in alike])}."
+    )
 
 
 def _form(values: pd.Series) -> str:
@@ -568,7 +595,7 @@ def status_cell(e: ExperimentEstimate, row: Mapping[Any, Any]) -> str:
     if name in e.incomplete:
         return "incomplete"
     tied = [TIED_MARK if name in close_arms(e) else "tied"] * bool(row["tied_with_best"] and name != e.best)
-    out = [f"left out at look {e.left_out[name]}"] * (name in e.left_out)
+    out = [f"worse (look {e.left_out.get(name)})"] * (name in e.left_out)
     return ", ".join(["best mean"] * (name == e.best) + tied + out + ["recommended"] * bool(row["recommended"]))
 
 

@@ -28,7 +28,6 @@ from gridstudy.reporting.result_sentences import (
     answer,
     follow_up_sentences,
     label,
-    needed_phrase,
     score_cell,
     summary_score,
 )
@@ -77,7 +76,9 @@ def screen_lines(key: str, *texts: str) -> list[str]:
     found = [
         line
         for text in texts
-        for line in textwrap.wrap(terminal(text), SCREEN_WIDTH, initial_indent=indent, subsequent_indent=indent)
+        for line in textwrap.wrap(
+            terminal(text), SCREEN_WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+        )
     ]
     if found and len(name) < len(indent):
         return [f"{name:<{len(indent)}}{found[0].lstrip()}", *found[1:]]
@@ -140,15 +141,13 @@ def verdict_overview(findings: Findings) -> Prose:
 
 
 def next_sentence(findings: Findings) -> Prose:
-    """What to run next, and what that should bring."""
+    """What to run next."""
     waiting = [e.verdict for e in study_experiments(findings) if e.verdict and e.verdict.next_look]
     if not waiting:
         return Prose("")
-    plans = [
-        f"{code(v.experiment)} (next look at {v.next_look} seeds{'; ' + needed_phrase(v) if v.seeds_to_decide else ''})"
-        for v in waiting
-    ]
-    return Prose(f"To decide more, run {enumeration(plans)} with `--until-decided`.")
+    sizes = sorted({v.next_look for v in waiting})
+    looks = [f"{n} seeds ({', '.join(code(v.experiment) for v in waiting if v.next_look == n)})" for n in sizes]
+    return Prose(f"The next look is at {enumeration(looks)}: rerun the study with `--until-decided`.")
 
 
 # --- the data ------------------------------------------------------------------------------------------------------
@@ -159,7 +158,7 @@ def data_sentences(findings: Findings) -> Prose:
     description, group = findings.description, findings.estimates.group
     if not group:
         return Prose("There are no trials of this program in the logs.")
-    shown = [f"{count(n, 'example')} for {plain(split)}" for split, n in description.sizes.items()]
+    shown = [f"{plain(split)} ({count(n, 'example')})" for split, n in description.sizes.items()]
     parts = [f"The data are split into {enumeration(shown)}."] * bool(shown)
     parts.append(f"The objective is {plain(description.objective.label)} after training"
                  f"{'' if description.objective.maximise else '; lower is better'}.")  # fmt: skip
@@ -253,7 +252,7 @@ def caveats(findings: Findings) -> list[Prose]:
     if unresolved := unresolved_experiments(findings):
         which = of(len(unresolved), len(ranked_experiments(findings)), "experiment")
         found.append(Prose(f"In {which} we cannot recommend a setting yet."))
-    if unstable := sorted({e.labels.get(name, name) for e in findings.experiments for name in e.unstable}):
+    if unstable := sorted({estimates.labels.get(name, name) for e in findings.experiments for name in e.unstable}):
         found.append(Prose(f"Training diverged, so not ranked: {codes(unstable)}."))
     found.append(Prose("Every conclusion holds only for the settings that its experiment kept fixed."))
     return found
