@@ -34,7 +34,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder / "env", with_pip=False, symlinks=os.name != "nt")
     found = folder / "env" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     (wheel,) = folder.glob("*.whl")
-    install = [*pip, "--python", found, "install", "--quiet", "--no-deps", "--no-index", wheel]
+    install = [*pip, "--python", found, "install", *offline, wheel]
     subprocess.run(install, check=True)
     ask = [found, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     site = Path(subprocess.run(ask, check=True, capture_output=True, text=True).stdout.strip())
