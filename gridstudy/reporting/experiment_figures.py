@@ -1,4 +1,4 @@
-"""The figures of one experiment: accuracy, heatmap, interactions, nuisance hyperparameters and learning curves.
+"""The figures of one experiment: its arms with their differences, heatmap, lines in panels and learning curves.
 
 A `draw_...` function takes what it draws and an optional `ax`, and returns it; it opens no window and touches no state
 of pyplot. Numbers come from the estimates; a data step beside a drawing step only picks and reshapes rows.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -20,33 +21,48 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from gridstudy.reporting.plotting import (
+    BEHIND,
+    BLUE,
     GREY,
+    LINE,
     MOST_LINES,
-    Picture,
+    RECOMMENDED,
+    STYLES,
+    TIED,
+    UNSTABLE,
+    WIDTH,
+    Drawing,
+    Figure,
+    Floats,
+    Mark,
     Row,
     Scale,
     Style,
-    axis_label,
+    Unit,
+    arm_name,
     caption,
     confounded_labels,
-    draw_interval,
+    draw_intervals,
+    drawing_of,
     experiment_points,
-    extent,
-    figure_of,
     finding,
+    grow,
+    is_tuned,
+    legend_below,
     legend_mark,
-    level_styles,
     make_scale,
     new_axes,
-    percent_format,
+    new_drawing,
+    outliers,
     plain_name,
-    set_legend,
-    set_legend_beneath,
-    set_percent,
+    records,
+    set_number_ticks,
     set_scale,
-    short_value,
-    title_legend,
+    spoken,
+    spread_out,
+    unit_of,
     varied_axes,
+    width_of,
     wrap,
 )
 from gridstudy.statistics.comparisons import FOREIGN, describe, is_paired
@@ -56,281 +72,482 @@ from gridstudy.statistics.interactions import factorial_axes
 MOST_ROWS = 40
 
 
-def experiment_pictures(
-    estimate: ExperimentEstimate, estimates: StudyEstimates, cells: pd.DataFrame, styles: Mapping[str, Style]
-) -> Iterator[Picture]:
-    """The pictures of one experiment, in the order of the report."""
-    yield _accuracy_picture(estimate, estimates.group, styles)
-    yield from _heatmap_pictures(estimate, estimates.group)
+def experiment_figures(estimate: ExperimentEstimate, study: StudyEstimates, cells: pd.DataFrame) -> Iterator[Figure]:
+    """The figures of one experiment, in the order of the report."""
     own = cells[cells["experiment"] == estimate.experiment.name]
-    yield from _interaction_pictures(estimate, own, estimates.group)
-    yield from _isolation_pictures(estimate, estimates.group, styles)
-    yield from _curves_pictures(estimate, estimates, styles)
+    for figure in (
+        *_arms_figures(estimate, study), *_heatmap_figures(estimate, study),
+        *_interaction_figures(estimate, own, study), *_isolation_figures(estimate, study),
+        *_curves_figures(estimate, study),
+    ):  # fmt: skip
+        yield replace(figure, experiment=estimate.experiment.name)
 
 
-# --- accuracy by configuration -------------------------------------------------------------------------------------
+# --- arms and their differences to the best ------------------------------------------------------------------------
 
 
-def draw_experiment(estimate: ExperimentEstimate, *, styles: Mapping[str, Style], ax: Axes | None = None) -> Axes:
-    """Accuracy against the scientific hyperparameter, or a ranking where there is no single one."""
-    points, axes = experiment_points(estimate), varied_axes(estimate)
-    if len(axes) == 1 and len(points) > 1:
-        return _draw_against(estimate, points, axes[0], styles=styles, ax=ax)
-    return _draw_ranking_of(estimate, points, axes, styles=styles, ax=ax)
+@dataclass(frozen=True)
+class Arms:
+    """The arms of an experiment as they stand in its figure.
+
+    `points` has `place`, where an arm stands, and `outside`, whether it lies off the scale; `seeds` has a row per trial:
+    `place` and `score`. Upright arms stand along the axis of `scale`, else they are rows. Scores are in the unit shown.
+    """
+
+    points: pd.DataFrame
+    seeds: pd.DataFrame
+    unit: Unit
+    margin: float
+    scale: Scale | None
+    replicate: str
+
+    @property
+    def upright(self) -> bool:
+        """Whether scores go up, and arms along."""
+        return self.scale is not None
 
 
-def _draw_against(
-    estimate: ExperimentEstimate, points: pd.DataFrame, axis: str, *, styles: Mapping[str, Style], ax: Axes | None
-) -> Axes:
+def read_arms(estimate: ExperimentEstimate, study: StudyEstimates) -> Arms:
+    """The arms along their axis where the experiment has one of numbers, else in rows, the best on top."""
+    points, axes, unit = experiment_points(estimate), varied_axes(estimate), unit_of(study.description.objective)
+    scale = None
+    if len(axes) == 1 and not is_tuned(estimate):
+        values = estimate.summary.set_index("configuration")[axes[0]]
+        made = make_scale(study.description, axes[0], values[points["configuration"]])
+        if made.kind != "category":
+            scale = made
+            points["place"] = [made.place(values[name]) for name in points["configuration"]]
+    if scale is None:
+        points = points.sort_values("mean", ascending=unit.sign < 0, kind="stable").head(MOST_ROWS)
+        points["place"] = np.arange(len(points), dtype=float)
+    scores = ["mean", "low", "high", "difference", "difference_low", "difference_high", "bound"]
+    points[scores] = points[scores].astype(float) * unit.factor
+    points["outside"] = _outside(points, unit)
+    objectives = estimate.objectives[points["configuration"].tolist()] * unit.factor
+    seeds = pd.DataFrame(
+        {"place": np.tile(points["place"], len(objectives)), "score": objectives.to_numpy(float).ravel(),
+         "outside": np.tile(points["outside"], len(objectives))}
+    ).dropna()  # fmt: skip
+    replicate = "seed" if is_paired(estimate.objectives) else "run"
+    return Arms(points, seeds, unit, study.margin * unit.factor, scale, replicate)
+
+
+def _outside(points: pd.DataFrame, unit: Unit) -> npt.NDArray[np.bool_]:
+    """Arms that would squeeze the others: outliers, and of the unstable those that lie beyond the rest."""
+    stable = (points["status"] != UNSTABLE).to_numpy()
+    outside = np.zeros(len(points), bool)
+    if stable.any():
+        means, lows, highs = (points.loc[stable, name].to_numpy(float) for name in ("mean", "low", "high"))
+        outside[stable] = outliers(means, sign=unit.sign, lows=lows, highs=highs)
+        worst = (unit.sign * means[~outside[stable]]).min()
+        outside[~stable] = unit.sign * points.loc[~stable, "mean"] < worst
+    return outside
+
+
+def draw_levels(arms: Arms, *, ax: Axes | None = None) -> Axes:
+    """Scores of the arms: every seed faint, mean and interval before them; colour and shape say who may be the best.
+
+    What lies off the scale is an arrow at the edge, with its mean.
+    """
     ax = ax or new_axes()
-    values = estimate.summary.set_index("configuration")[axis]
-    scale = make_scale(axis, values[points["configuration"]])
-    for point in points.to_dict("records"):
-        place = scale.place(values[point["configuration"]])
-        _draw_point(ax, point, place, _seeds(estimate, point), styles, upright=True)
-    set_scale(ax, scale)
-    set_percent(ax, along="y")
-    set_legend(ax, point_legend(points, "seed" if is_paired(estimate.objectives) else "run"))
+    x, y = ("place", "score") if arms.upright else ("score", "place")
+    shown = arms.seeds[~arms.seeds["outside"]]
+    sns.scatterplot(shown, x=x, y=y, color=GREY, alpha=0.45, s=16, linewidth=0, ax=ax, legend=False, zorder=2)
+    _draw_statuses(ax, arms, "mean", "low", "high")
+    _draw_outside(ax, arms)
+    _set_label(ax, arms, arms.unit.level)
     return ax
 
 
-def _draw_ranking_of(
-    estimate: ExperimentEstimate, points: pd.DataFrame, axes: Sequence[str], *, styles: Mapping[str, Style],
-    ax: Axes | None,
-) -> Axes:  # fmt: skip
-    """The best MOST_ROWS configurations in rows, the highest mean on top."""
-    points = points.sort_values("mean", ascending=False, kind="stable").head(MOST_ROWS)
-    ax = ax or new_axes(_ranking_height(points))
-    for row, point in enumerate(points.to_dict("records")):
-        _draw_point(ax, point, row, _seeds(estimate, point), styles, upright=False)
-    ax.set_yticks(range(len(points)), points["label"])
-    ax.set_ylim(len(points) - 0.4, -0.6)
-    if 0 < len(axes) <= 2 and len(points) == len(estimate.summary):
-        ax.set_ylabel(" × ".join(axes))  # noqa: RUF001
-    set_percent(ax, along="x")
-    set_legend(ax, point_legend(points, "seed" if is_paired(estimate.objectives) else "run"))
+def draw_differences(arms: Arms, *, ax: Axes | None = None) -> Axes:
+    """Paired differences to the best arm with 95 % intervals, thin lines to the joint bound, and the margin's band."""
+    ax = ax or new_axes()
+    band = ax.axhspan if arms.upright else ax.axvspan
+    band(-arms.margin, arms.margin, color=BLUE, alpha=0.12, linewidth=0, zorder=0)
+    (ax.axhline if arms.upright else ax.axvline)(0, color=GREY, linewidth=0.8, zorder=1)
+    inside = arms.points[~arms.points["outside"] & arms.points["difference"].notna()]
+    places, means, bounds = (inside[name].to_numpy(float) for name in ("place", "difference", "bound"))
+    draw_intervals(ax, places, bounds, means, color=GREY, width=0.8, upright=arms.upright)
+    _draw_statuses(ax, arms, "difference", "difference_low", "difference_high")
+    _set_label(ax, arms, arms.unit.difference.replace("difference", "difference to the best", 1))
     return ax
 
 
-def _ranking_height(points: pd.DataFrame) -> float:
-    n_lines = sum(max(1.2, 1 + label.count("\n")) for label in points["label"])
-    return float(max(3.4, 1.7 + 0.2 * n_lines))
+def _draw_statuses(ax: Axes, arms: Arms, value: str, low: str, high: str) -> None:
+    inside = arms.points[~arms.points["outside"]]
+    for status, part in inside[inside[value].notna()].groupby("status", sort=False):
+        style = STYLES[str(status)]
+        places, lows, highs = (part[name].to_numpy(float) for name in ("place", low, high))
+        if status != UNSTABLE:
+            draw_intervals(ax, places, lows, highs, color=style.color, upright=arms.upright)
+        x, y = ("place", value) if arms.upright else (value, "place")
+        sns.scatterplot(
+            part, x=x, y=y, marker=style.marker, color=style.face, edgecolor=style.color, linewidth=1.4, s=48,
+            ax=ax, legend=False, zorder=4,
+        )  # fmt: skip
 
 
-def _seeds(estimate: ExperimentEstimate, point: Row) -> npt.NDArray[np.float64]:
-    return estimate.objectives[point["configuration"]].dropna().to_numpy(float)
+def _draw_outside(ax: Axes, arms: Arms) -> None:
+    """An arrow at the worse edge for each arm that is off the scale, with its mean."""
+    edge, inward = (0.0, 0.05) if arms.unit.sign > 0 else (1.0, -0.05)
+    for row in records(arms.points[arms.points["outside"]]):
+        words = arms.unit.show(row["mean"] / arms.unit.factor)
+        color = STYLES[row["status"]].color
+        along = "x" if arms.upright else "y"
+        place = {"x": row["place"], "y": row["place"]}
+        coords = ("data", "axes fraction") if arms.upright else ("axes fraction", "data")
+        tip = (place["x"], edge) if arms.upright else (edge, place["y"])
+        offset = (0, 26 * np.sign(inward)) if along == "x" else (26 * np.sign(inward), 0)
+        ax.annotate(
+            words, tip, xycoords=coords, xytext=offset, textcoords="offset points", color=color, fontsize="small",
+            ha="center" if arms.upright else ("left" if inward > 0 else "right"), va="center",
+            arrowprops={"arrowstyle": "-|>", "color": color, "shrinkA": 1, "shrinkB": 0},
+        )  # fmt: skip
 
 
-def _draw_point(
-    ax: Axes, point: Row, place: float, seeds: npt.NDArray[np.float64],
-    styles: Mapping[str, Style], *, upright: bool,
-) -> None:  # fmt: skip
-    """A configuration: its seeds faintly, mean and interval before them; hollow unless tied with the best."""
-    style = styles[str(point["configuration"])]
-    seen = {"color": style.color, "alpha": 0.4, "s": 22, "linewidths": 0, "zorder": 2, "label": "_seeds"}
-    mean = float(point["mean"])
-    across = np.full(len(seeds), place)
-    ax.scatter(*((across, seeds) if upright else (seeds, across)), **seen)  # type: ignore[arg-type]
-    x, y = (place, mean) if upright else (mean, place)
-    if point["unstable"]:
-        ax.plot(x, y, "X", color=style.color, markersize=9, zorder=4)
-        return
-    draw_interval(ax, place, point["low"], point["high"], style.color, upright=upright)
-    face = style.color if point["tied"] else "white"
-    ax.plot(x, y, style.marker, color=style.color, markerfacecolor=face, markeredgewidth=1.6, zorder=4)
-    if point["recommended"]:
-        ax.plot(x, y, "o", color="black", markerfacecolor="none", markersize=15, markeredgewidth=1.4, zorder=5)
+def _set_label(ax: Axes, arms: Arms, title: str) -> None:
+    if arms.upright:
+        ax.set(xlabel="", ylabel=title)
+        set_number_ticks(ax, along="y", most=6)
+    else:
+        ax.set(xlabel=title, ylabel="")
+        set_number_ticks(ax, along="x", most=5)
+        ax.set_yticks(arms.points["place"], arms.points["label"])
+        ax.set_ylim(len(arms.points) - 0.4, -0.6)
 
 
-def point_legend(points: pd.DataFrame, replicate: str) -> list[Artist]:
-    """What the marks mean, in grey: those that occur; a `replicate` is a seed, or a run where seeds are unknown."""
-    stable = points[~points["unstable"]]
-    handles = [legend_mark(f"mean of {extent(points['n'])} {replicate}s,\n95 % interval", "o", face="white", line=True)]
-    if not points["low"].notna().any():
-        handles = [legend_mark(f"one {replicate}, no interval", "o")]
-    elif len(points):
-        handles.append(
-            Line2D([], [], linestyle="", marker="o", color=GREY, alpha=0.4, markersize=4.5, label=f"one {replicate}")
-        )
-    if stable["tied"].any() and len(points) > 1:
-        handles.append(legend_mark("filled: may be the best\n(tied with the best)", "o"))
-    if stable["recommended"].any():
-        handles.append(legend_mark("recommended", "o", face="none", size=13, color="black"))
-    if len(stable) < len(points):
-        handles.append(legend_mark("unstable:\na seed diverged", "X", size=9))
+def draw_arms(arms: Arms) -> tuple[Axes, Axes]:
+    """Scores and differences to the best in one drawing: one above the other along an axis, else side by side."""
+    if arms.scale is not None:
+        drawing = new_drawing(WIDTH, 5.3, left=0.85, right=0.25, top=0.1, bottom=0.62)
+        above, below = drawing.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+        draw_levels(arms, ax=above)
+        draw_differences(arms, ax=below)
+        set_scale(below, arms.scale)
+        drawing.align_ylabels()
+        return above, below
+    n_lines = sum(max(1.25, 1 + 0.9 * label.count("\n")) for label in arms.points["label"])
+    left = min(3.0, width_of(arms.points["label"]) + 0.2)
+    drawing = new_drawing(WIDTH, 1.05 + max(1.0, 0.23 * n_lines), left=left, right=0.2, top=0.1, bottom=0.62)
+    level, difference = drawing.subplots(1, 2, sharey=True)
+    draw_levels(arms, ax=level)
+    draw_differences(arms, ax=difference)
+    difference.tick_params(labelleft=False)
+    return level, difference
+
+
+def arms_legend(arms: Arms) -> list[Artist]:
+    """What the marks mean: those that occur."""
+    plain = Style(GREY, "o", "white", "")
+    handles: list[Artist] = [Line2D([], [], linestyle="", marker="o", color=GREY, alpha=0.45, markersize=4,
+                                    label=f"one {arms.replicate}")]  # fmt: skip
+    if arms.points["low"].notna().any():
+        handles.append(legend_mark("mean and 95 % interval", plain, line=True))
+    present = [status for status in STYLES if (arms.points["status"] == status).any()]
+    handles += [legend_mark(STYLES[status].words, STYLES[status]) for status in present]
+    if arms.points["bound"].notna().any():
+        handles.append(Line2D([], [], color=GREY, linewidth=0.8, label="to the joint bound over all arms"))
+    handles.append(Patch(color=BLUE, alpha=0.12, linewidth=0, label="within the margin"))
     return handles
 
 
-def _accuracy_picture(
-    estimate: ExperimentEstimate, group: Mapping[str, object], styles: Mapping[str, Style]
-) -> Picture:
-    name, points = estimate.experiment.name, experiment_points(estimate)
-    title = estimate.experiment.question or ("Runs of another program" if name == FOREIGN else name)
-    n_rows = len(points)
-    shown = f"the {MOST_ROWS} highest means of {n_rows} configurations" if n_rows > MOST_ROWS else ""
-    axes = varied_axes(estimate)
-    against = " and ".join(axes) if 0 < len(axes) <= 2 else "configuration"
-    return Picture(
-        f"accuracy_{plain_name(name)}", title, caption(estimate, group, *filter(None, [shown])),
-        f"Validation accuracy by {against}: {_ends(points)}", figure_of(draw_experiment(estimate, styles=styles)),
-        finding(estimate), confounded_labels(estimate),
+def arms_marks(arms: Arms, level: Axes, difference: Axes) -> tuple[Mark, ...]:
+    """What a page shows at each arm: its mean, interval, n, and difference to the best."""
+    marks = []
+    for row in records(arms.points[~arms.points["outside"]]):
+        name, factor = " ".join(str(row["label"]).split()), arms.unit.factor
+        mean = arms.unit.show_interval(*(row[k] / factor for k in ("mean", "low", "high")))
+        words = f"{name}: {mean}, n = {row['n']:.0f}"
+        at = (row["place"], row["mean"]) if arms.upright else (row["mean"], row["place"])
+        marks.append(Mark(level, *at, words))
+        if np.isfinite(row["difference"]):
+            keys = ("difference", "difference_low", "difference_high")
+            apart = arms.unit.show_difference(*(row[k] / factor for k in keys))
+            at = (row["place"], row["difference"]) if arms.upright else (row["difference"], row["place"])
+            marks.append(Mark(difference, *at, f"{name}: {apart} to the best; {words.split(': ', 1)[1]}"))
+    return tuple(marks)
+
+
+def _arms_figures(estimate: ExperimentEstimate, study: StudyEstimates) -> Iterator[Figure]:
+    """One figure, where there is anything to compare."""
+    name, arms = estimate.experiment.name, read_arms(estimate, study)
+    if len(arms.points) < 2:
+        return
+    level, difference = draw_arms(arms)
+    legend_below(drawing_of(level), arms_legend(arms))
+    n_all = len(experiment_points(estimate))
+    shown = [f"the {MOST_ROWS} best means of {n_all} configurations"] * (n_all > MOST_ROWS)
+    shown += [f"each arm at its best {_titles(estimate, study, estimate.experiment.nuisance)}"] * is_tuned(estimate)
+    off = [str(row["label"]) for row in records(arms.points[arms.points["outside"]])]
+    shown += [f"off the scale: {', '.join(' '.join(label.split()) for label in off)}"] * bool(off)
+    apart = "differences are paired over seeds, each with an interval of its own (95 %)"
+    quantity = study.description.objective.label
+    yield Figure(
+        f"{plain_name(study.description.objective.quantity)}_{plain_name(name)}", "experiment",
+        experiment_title(estimate), caption(estimate, study, *shown, apart),
+        f"{quantity.capitalize()} of {len(arms.points)} arms and their differences to the best: {_ends(arms)}",
+        finding(estimate, study.description), confounded_labels(estimate), drawing=drawing_of(level),
+        marks=arms_marks(arms, level, difference),
     )  # fmt: skip
 
 
-def _ends(points: pd.DataFrame) -> str:
-    """The highest and the lowest mean in words, for those who cannot see the picture."""
-    ranked = points.sort_values("mean", ascending=False, kind="stable")
-    words = [f"{' '.join(r['label'].split())} {100 * r['mean']:.1f} %" for r in ranked.to_dict("records")]
-    return f"highest {words[0]}, lowest {words[-1]}." if len(words) > 1 else f"{words[0]}."
+def experiment_title(estimate: ExperimentEstimate) -> str:
+    """The question, or what stands for it."""
+    name = estimate.experiment.name
+    return estimate.experiment.question or ("Runs of another program" if name == FOREIGN else spoken(name))
 
 
-# --- factorial experiments -----------------------------------------------------------------------------------------
+def _titles(estimate: ExperimentEstimate, study: StudyEstimates, names: Sequence[str]) -> str:
+    varied = [name for name in names if estimate.summary[name].nunique() > 1]
+    return " and ".join(make_scale(study.description, name, estimate.summary[name]).title for name in varied)
+
+
+def _ends(arms: Arms) -> str:
+    """The best and the worst mean in words, for those who cannot see the picture."""
+    ranked = arms.points.sort_values("mean", ascending=arms.unit.sign < 0, kind="stable")
+    words = [
+        f"{' '.join(str(r['label']).split())} {arms.unit.show(r['mean'] / arms.unit.factor)}" for r in records(ranked)
+    ]
+    return f"best {words[0]}, worst {words[-1]}." if len(words) > 1 else f"{words[0]}."
+
+
+# --- heatmaps ------------------------------------------------------------------------------------------------------
 
 
 def is_heatmap(estimate: ExperimentEstimate) -> bool:
-    """Whether cells are configurations on two axes that saw equally many images: unequal ones never share a map."""
+    """Whether cells are configurations on two axes that saw equally many examples: unequal ones never share a map."""
     axes = factorial_axes(estimate.experiment)
     planned = len(axes) == 2 and set(axes) <= set(estimate.experiment.varied)
     return planned and "examples" not in estimate.confounded
 
 
-def draw_heatmap(estimate: ExperimentEstimate, *, ax: Axes | None = None) -> Axes:
-    """Means of a two-way grid; frames mark what is tied with the best, a star the recommended, words the unstable."""
-    down, along = (make_scale(name, values) for name, values in factorial_axes(estimate.experiment).items())
-    cells = estimate.summary.set_index([down.name, along.name])
-    grid = pd.MultiIndex.from_product([down.values, along.values])
-    means = cells["validation_accuracy_mean"].where(cells["n_diverged"] == 0).reindex(grid).to_numpy(float)
-    ax = ax or new_axes(1.9 + 0.5 * len(down.values))
+def draw_heatmap(estimate: ExperimentEstimate, study: StudyEstimates, *, ax: Axes | None = None) -> Axes:
+    """Means of a two-way grid; frames mark what may be the best, a star the recommended, words the unstable."""
+    unit = unit_of(study.description.objective)
+    down, along = _heatmap_scales(estimate, study)
+    cells = estimate.summary.set_index([down.name, along.name]).reindex(
+        pd.MultiIndex.from_product([down.values, along.values])
+    )
+    means = cells["objective_mean"].where(cells["n_diverged"] == 0) * unit.factor
+    shape = (len(down.values), len(along.values))
+    ax = ax or new_axes(1.5 + 0.46 * shape[0], right=0.1)
+    sns.heatmap(
+        means.to_numpy(float).reshape(shape), annot=np.array([_cell_words(r, unit) for r in records(cells)]).reshape(shape),
+        fmt="", cmap="cividis", ax=ax, xticklabels=list(along.words), yticklabels=list(down.words),
+        cbar_kws={"label": f"mean {unit.level}"}, annot_kws={"fontsize": "small"},
+    )  # fmt: skip
     ax.set_facecolor("#DDDDDD")
-    image = ax.imshow(means.reshape(len(down.values), -1), cmap="cividis", aspect="auto", origin="lower")
-    middle = float(np.mean(image.get_clim()))
-    for (i, v), (j, w) in itertools.product(enumerate(down.values), enumerate(along.values)):
-        _draw_cell(ax, i, j, pd.Series(cells.xs((v, w))), middle)
-    ax.grid(visible=False)
-    ax.set_xticks(range(len(along.values)), [short_value(v) for v in along.values])
-    ax.set_yticks(range(len(down.values)), [short_value(v) for v in down.values])
-    ax.set(xlabel=axis_label(along.name), ylabel=axis_label(down.name))
-    set_legend_beneath(figure_of(ax), _cell_legend(estimate), 2)
-    figure_of(ax).colorbar(image, ax=ax, format=percent_format(), label="mean accuracy")
+    ax.invert_yaxis()
+    ax.tick_params(axis="y", rotation=0)
+    ax.set(xlabel=along.title, ylabel=down.title)
+    _frame_tied(ax, cells, shape, middle=float(np.nanmin(means) + np.nanmax(means)) / 2 / unit.factor)
+    for (i, j), row in zip(np.ndindex(shape), records(cells), strict=True):
+        if row["n_diverged"] > 0:
+            ax.text(
+                j + 0.5,
+                i + 0.5,
+                f"unstable\n{row['n_diverged']:.0f} of {row['n']:.0f}",
+                ha="center",
+                va="center",
+                fontsize="small",
+            )
     return ax
 
 
-def _draw_cell(ax: Axes, i: int, j: int, cell: pd.Series, middle: float) -> None:
-    mean, ink = cell["validation_accuracy_mean"], "black"
-    if cell["n_diverged"]:
-        words = f"unstable\n{int(cell['n_diverged'])} of {int(cell['n'])}"
-    else:
-        words = "" if np.isnan(mean) else f"{100 * mean:.1f}" + " ★" * bool(cell["recommended"])
-        ink = "black" if np.isnan(mean) or mean > middle else "white"
-    ax.text(j, i, words, ha="center", va="center", color=ink, fontsize=10)
-    if cell["tied_with_best"]:
-        ax.add_patch(Rectangle((j - 0.45, i - 0.42), 0.9, 0.84, fill=False, edgecolor=ink, linewidth=1.6))
+def _heatmap_scales(estimate: ExperimentEstimate, study: StudyEstimates) -> tuple[Scale, Scale]:
+    axes = factorial_axes(estimate.experiment).items()
+    down, along = (make_scale(study.description, name, values) for name, values in axes)
+    return down, along
 
 
-def _cell_legend(estimate: ExperimentEstimate) -> list[Artist]:
-    handles: list[Artist] = [
-        Patch(fill=False, edgecolor="black", linewidth=1.6, label="may be the best (tied with the best)")
-    ]
-    if estimate.recommended:
-        handles.append(legend_mark("recommended", "*", size=11, color="black", face="black"))
-    return handles if estimate.tied else handles[1:]
+def _cell_words(row: Row, unit: Unit) -> str:
+    if not np.isfinite(row["objective_mean"]) or row["n_diverged"] > 0:
+        return ""
+    return unit.show(row["objective_mean"]).removesuffix(unit.symbol) + " ★" * bool(row["recommended"])
 
 
-def _heatmap_pictures(estimate: ExperimentEstimate, group: Mapping[str, object]) -> Iterator[Picture]:
-    if not is_heatmap(estimate):
+def _frame_tied(ax: Axes, cells: pd.DataFrame, shape: tuple[int, int], *, middle: float) -> None:
+    for (i, j), row in zip(np.ndindex(shape), records(cells), strict=True):
+        if row["tied_with_best"] is True or row["tied_with_best"] == 1:
+            ink = "black" if row["objective_mean"] > middle else "white"
+            ax.add_patch(Rectangle((j + 0.06, i + 0.08), 0.88, 0.84, fill=False, edgecolor=ink, linewidth=1.6))
+
+
+def _heatmap_figures(estimate: ExperimentEstimate, study: StudyEstimates) -> Iterator[Figure]:
+    if not is_heatmap(estimate) or estimate.best is None:
         return
-    name, noise = estimate.experiment.name, estimate.noise
-    floor = (
-        f"noise floor: one configuration scatters by {100 * noise.sd_median:.2f} points (standard deviation over "
-        f"seeds), the present seeds resolve {100 * noise.resolvable_paired:.2f} points"
-        if np.isfinite(noise.sd_median) and np.isfinite(noise.resolvable_paired)
-        else "noise floor unknown from fewer than 3 seeds"
-    )
-    n_tied = f"{len(estimate.tied)} of {len(estimate.summary)} cells are tied with the best"
-    points = experiment_points(estimate)
-    yield Picture(
-        f"heatmap_{plain_name(name)}", estimate.experiment.question or name,
-        caption(estimate, group, "means over seeds in percent", n_tied, floor),
-        f"Heatmap of mean validation accuracy; {n_tied}; {_ends(points)}", figure_of(draw_heatmap(estimate)),
-        finding(estimate), confounded_labels(estimate),
+    unit, arms = unit_of(study.description.objective), read_arms(estimate, study)
+    ax = draw_heatmap(estimate, study)
+    framed = Patch(fill=False, edgecolor="black", linewidth=1.6, label="framed: may be the best (tied with the best)")
+    handles: list[Artist] = [framed] if estimate.tied else []
+    if estimate.recommended:
+        starred = Style("black", "*", "black", "")
+        handles.append(legend_mark("recommended: the cheapest within the margin", starred, size=10))
+    if handles:
+        legend_below(drawing_of(ax), handles)
+    n_tied = f"{len(estimate.tied)} of {len(estimate.summary)} cells are framed: they may be the best"
+    yield Figure(
+        f"heatmap_{plain_name(estimate.experiment.name)}", "heatmap", experiment_title(estimate),
+        caption(estimate, study, f"means over seeds, {unit.level}", n_tied, noise_words(estimate, unit)),
+        f"Heatmap of mean {study.description.objective.label}; {n_tied}; {_ends(arms)}",
+        finding(estimate, study.description), confounded_labels(estimate), drawing=drawing_of(ax),
+        marks=_heatmap_marks(ax, estimate, study),
     )  # fmt: skip
 
 
-def interaction_sides(cells: pd.DataFrame) -> tuple[Scale, Scale]:
-    """The axis to draw along and the one whose values are lines: the shorter, of equal ones the second."""
+def noise_words(estimate: ExperimentEstimate, unit: Unit) -> str:
+    """The noise floor beside which the means must be read."""
+    sd, resolved = estimate.noise.sd_median, estimate.noise.resolvable_paired
+    if not (np.isfinite(sd) and np.isfinite(resolved)):
+        return "the noise floor is unknown with fewer than 3 seeds"
+    spread, least = (unit.show_difference(value).lstrip("+") for value in (sd, resolved))
+    return f"one configuration varies by {spread} between seeds (standard deviation), and these seeds resolve {least}"
+
+
+def _heatmap_marks(ax: Axes, estimate: ExperimentEstimate, study: StudyEstimates) -> tuple[Mark, ...]:
+    unit = unit_of(study.description.objective)
+    down, along = _heatmap_scales(estimate, study)
+    return tuple(
+        Mark(ax, along.values.index(row[along.name]) + 0.5, down.values.index(row[down.name]) + 0.5,
+             f"{estimate.labels.get(row['configuration'], row['configuration'])}: "
+             f"{unit.show_interval(row['objective_mean'], row['objective_low'], row['objective_high'])}, n = {row['n']:.0f}")
+        for row in records(estimate.summary[estimate.summary["n"] > 0])
+    )  # fmt: skip
+
+
+# --- lines in panels: interactions and nuisance hyperparameters ----------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Scores along an axis, a line per panel: `points` has `panel`, `place`, `mean`, `low`, `high`, `best`, `unstable`."""
+
+    points: pd.DataFrame
+    scale: Scale
+    panels: tuple[str, ...]
+    unit: Unit
+
+
+def draw_lines(lines: Lines) -> Axes:
+    """A panel per line with its intervals, all others pale behind it, so that no two intervals share a place."""
+    columns = min(len(lines.panels), 3 if len(lines.panels) in (3, 5, 6, 9) else 4)
+    rows = -(-len(lines.panels) // columns)
+    drawing = new_drawing(WIDTH, 0.75 + 2.0 * rows, left=0.8, right=0.15, top=0.35, bottom=0.62)
+    drawing.subplots_adjust(hspace=0.32, wspace=0.08)
+    grid = drawing.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    panels = grid.ravel().tolist()
+    for ax, panel in zip(panels, lines.panels, strict=False):
+        _draw_panel(ax, lines, panel)
+    for ax in panels[len(lines.panels) :]:
+        ax.set_axis_off()
+    _set_panel_axes(grid, lines)
+    return grid[0, 0]
+
+
+def _draw_panel(ax: Axes, lines: Lines, panel: str) -> None:
+    for name, part in lines.points[~lines.points["unstable"]].groupby("panel", sort=False):
+        if name != panel:
+            ax.plot(part["place"], part["mean"], color="#CCCCCC", linewidth=1, zorder=1)
+    own = lines.points[lines.points["panel"] == panel]
+    stable, unstable = own[~own["unstable"]], own[own["unstable"]]
+    places, lows, highs = (stable[name].to_numpy(float) for name in ("place", "low", "high"))
+    draw_intervals(ax, places, lows, highs, color=BLUE, width=1.6)
+    sns.lineplot(stable, x="place", y="mean", marker="o", color=BLUE, errorbar=None, ax=ax, legend=False, zorder=4)
+    ax.plot(unstable["place"], unstable["mean"], "X", color=STYLES[UNSTABLE].color, markersize=8, zorder=4)
+    best = own[own["best"]]
+    ax.plot(best["place"], best["mean"], "o", color="black", markerfacecolor="none", markersize=13, zorder=5)
+    ax.set_title(wrap(panel, 30))
+
+
+def _set_panel_axes(grid: npt.NDArray[np.object_], lines: Lines) -> None:
+    for ax in grid.ravel():
+        ax.set(xlabel="", ylabel="")
+    for ax in grid[:, 0]:
+        ax.set_ylabel(lines.unit.level)
+        set_number_ticks(ax, along="y", most=5)
+    for column in range(grid.shape[1]):
+        lowest = max(row for row in range(grid.shape[0]) if row * grid.shape[1] + column < len(lines.panels))
+        set_scale(grid[lowest, column], lines.scale, width=6.8 / grid.shape[1])
+        grid[lowest, column].tick_params(labelbottom=True)
+    _limit_to_contenders(grid[0, 0], lines)
+
+
+def _limit_to_contenders(ax: Axes, lines: Lines) -> None:
+    """Cut off cells so far behind that they would squeeze the rest; the caption says so."""
+    stable = lines.points[~lines.points["unstable"] & lines.points["mean"].notna()]
+    means, lows, highs = (stable[name].to_numpy(float) for name in ("mean", "low", "high"))
+    kept = ~outliers(means, sign=lines.unit.sign, lows=lows, highs=highs)
+    low, high = np.nanmin([lows[kept], means[kept]]), np.nanmax([highs[kept], means[kept]])
+    pad = 0.06 * ((high - low) or 1.0)
+    ax.set_ylim(low - pad, high + pad)
+
+
+def interaction_sides(cells: pd.DataFrame, study: StudyEstimates) -> tuple[Scale, Scale]:
+    """The axis to draw along and the one whose values are panels: the shorter, of equal ones the second."""
     first, second = (
-        make_scale(str(cells[side].iloc[0]), cells[f"{side}_value"]) for side in ("first", "second")
+        make_scale(study.description, str(cells[side].iloc[0]), cells[f"{side}_value"]) for side in ("first", "second")
     )  # fmt: skip
     return (second, first) if len(second.values) > len(first.values) else (first, second)
 
 
-def draw_interaction(cells: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Cell means of two axes (CELL_COLUMNS) with 95 % intervals, a line per value of one; no unstable ones."""
-    ax = ax or new_axes()
-    along, lines = interaction_sides(cells)
+def read_interaction(cells: pd.DataFrame, study: StudyEstimates) -> Lines:
+    """The cell means of two axes (CELL_COLUMNS) as lines."""
+    along, split = interaction_sides(cells, study)
     swapped = str(cells["first"].iloc[0]) == along.name
     at, of = ("first_value", "second_value") if swapped else ("second_value", "first_value")
-    styles, handles = level_styles(len(lines.values)), []
-    for index, (value, style) in enumerate(zip(lines.values, styles, strict=True)):
-        part = cells[cells[of] == value].sort_values(at, key=lambda v: v.map(along.place))
-        places = [along.dodge(v, index, len(lines.values)) for v in part[at]]
-        (drawn,) = ax.plot(places, part["mean"], style.line, marker=style.marker, color=style.color, markersize=6)
-        known = part["low"].notna().to_numpy()
-        ax.vlines(np.array(places)[known], part["low"][known], part["high"][known], color=style.color, linewidth=1.4)
-        drawn.set_label(short_value(value))
-        handles.append(drawn)
-    set_scale(ax, along)
-    set_percent(ax, along="y")
-    set_legend(ax, handles[::-1] if lines.kind != "category" else handles)
-    title_legend(ax, lines.name)
-    return ax
+    unit = unit_of(study.description.objective)
+    panels = {value: f"{split.title} {split.word(value)}" for value in split.values}
+    points = pd.DataFrame(
+        {"panel": [panels[v] for v in cells[of]], "place": [along.place(v) for v in cells[at]],
+         **{name: cells[name].to_numpy(float) * unit.factor for name in ("mean", "low", "high")},
+         "best": False, "unstable": (cells["n_diverged"] > 0).to_numpy()}
+    )  # fmt: skip
+    order = {panel: i for i, panel in enumerate(panels.values())}
+    points = points.sort_values(["panel", "place"], key=lambda c: c.map(order) if c.name == "panel" else c)
+    return Lines(points, along, tuple(panels.values()), unit)
 
 
-def _interaction_pictures(
-    estimate: ExperimentEstimate, cells: pd.DataFrame, group: Mapping[str, object]
-) -> Iterator[Picture]:
-    name = estimate.experiment.name
+def _interaction_figures(estimate: ExperimentEstimate, cells: pd.DataFrame, study: StudyEstimates) -> Iterator[Figure]:
+    name, unit = estimate.experiment.name, unit_of(study.description.objective)
     pairs = list(cells.groupby(["first", "second"], sort=False))
     for (first, second), part in pairs:
-        if part["mean"].isna().all():
+        if part["mean"].notna().sum() < 2:
             continue
         suffix = f"_{first}_x_{second}" if len(pairs) > 1 else ""
-        along, lines = interaction_sides(part)
+        lines = read_interaction(part, study)
         n_unstable = int((part["n_diverged"] > 0).sum())
-        unstable = [f"{n_unstable} unstable cells left out"] if n_unstable else []
-        yield Picture(
-            f"interaction_{plain_name(name)}{suffix}", estimate.experiment.question or name,
-            caption(estimate, group, "means and intervals; parallel lines would mean no interaction", *unstable),
-            f"Lines of mean validation accuracy over {along.name}, one for each value of {lines.name}.",
-            figure_of(draw_interaction(part)), labels=confounded_labels(estimate),
+        unstable = [f"{n_unstable} unstable cells left out"] * bool(n_unstable)
+        yield Figure(
+            f"interaction_{plain_name(name)}{suffix}", "interaction", experiment_title(estimate),
+            caption(estimate, study, "each panel shows one line with its intervals and the others pale behind it",
+                    "parallel lines would mean no interaction", *unstable),
+            f"{study.description.objective.label.capitalize()} against {lines.scale.title}, a panel for each of "
+            f"{', '.join(lines.panels)}.",
+            labels=confounded_labels(estimate), drawing=drawing_of(draw_lines(lines)),
+            marks=(),
         )  # fmt: skip
-
-
-# --- nuisance hyperparameters --------------------------------------------------------------------------------------
-
-
-def draw_isolation(estimate: ExperimentEstimate, *, styles: Mapping[str, Style], ax: Axes | None = None) -> Axes:
-    """Accuracy against the nuisance hyperparameter, a line per arm in the style of its best; a ring marks that best."""
-    ax = ax or new_axes()
-    (nuisance,) = _varied_nuisance(estimate)
-    rows = estimate.summary[estimate.summary["n"] > 0]
-    scale = make_scale(nuisance, rows[nuisance])
-    arms = estimate.arms.to_dict("records")
-    for index, arm in enumerate(arms):
-        part, best = rows[_is_arm(rows, estimate, arm)].sort_values(nuisance), arm["configuration"]
-        _draw_arm(ax, part, scale, styles[best], best=best, at=(index, len(arms)))
-    handles = [_line(arm["arm"].replace(", ", ",\n"), styles[arm["configuration"]]) for arm in arms]
-    handles.append(legend_mark("best of its arm", "o", face="none", size=13, color="black"))
-    if (rows["n_diverged"] > 0).any():
-        handles.append(legend_mark("unstable:\na seed diverged", "X", size=9))
-    set_scale(ax, scale)
-    set_percent(ax, along="y")
-    set_legend(ax, handles)
-    return ax
 
 
 def _varied_nuisance(estimate: ExperimentEstimate) -> list[str]:
     return [name for name in estimate.experiment.nuisance if estimate.summary[name].nunique() > 1]
+
+
+def read_isolation(estimate: ExperimentEstimate, study: StudyEstimates) -> Lines:
+    """The scores of each arm against the one nuisance hyperparameter; the best of each arm is marked."""
+    (nuisance,) = _varied_nuisance(estimate)
+    unit = unit_of(study.description.objective)
+    rows = estimate.summary[estimate.summary["n"] > 0]
+    scale = make_scale(study.description, nuisance, rows[nuisance])
+    parts = []
+    for arm in records(estimate.arms):
+        part = rows[_is_arm(rows, estimate, arm)]
+        parts.append(pd.DataFrame(
+            {"panel": str(arm["arm"]), "place": [scale.place(v) for v in part[nuisance]],
+             **{name: part[f"objective_{name}"].to_numpy(float) * unit.factor for name in ("mean", "low", "high")},
+             "best": (part["configuration"] == arm["configuration"]).to_numpy(),
+             "unstable": (part["n_diverged"] > 0).to_numpy()}
+        ).sort_values("place"))  # fmt: skip
+    return Lines(pd.concat(parts, ignore_index=True), scale, tuple(map(str, estimate.arms["arm"])), unit)
 
 
 def _is_arm(rows: pd.DataFrame, estimate: ExperimentEstimate, arm: Row) -> pd.Series:
@@ -338,39 +555,17 @@ def _is_arm(rows: pd.DataFrame, estimate: ExperimentEstimate, arm: Row) -> pd.Se
     return (rows[scientific] == pd.Series({name: arm[name] for name in scientific})).all(axis=1)
 
 
-def _draw_arm(ax: Axes, part: pd.DataFrame, scale: Scale, style: Style, *, best: str, at: tuple[int, int]) -> None:
-    """One arm of an isolation plot, the `at[0]`-th of `at[1]` side by side."""
-    places = np.array([scale.dodge(v, *at) for v in part[scale.name]])
-    means, unstable = part["validation_accuracy_mean"].to_numpy(float), (part["n_diverged"] > 0).to_numpy(bool)
-    ax.plot(places[~unstable], means[~unstable], style.line, marker=style.marker, color=style.color)
-    ax.plot(places[unstable], means[unstable], "X", color=style.color, markersize=9)
-    kept = part[~unstable]
-    ax.vlines(
-        places[~unstable], kept["validation_accuracy_low"], kept["validation_accuracy_high"], color=style.color,
-        linewidth=1.4,
-    )  # fmt: skip
-    chosen = (part["configuration"] == best).to_numpy(bool)
-    ax.plot(places[chosen], means[chosen], "o", color="black", markerfacecolor="none", markersize=15, zorder=5)
-
-
-def _line(label: str, style: Style) -> Artist:
-    return Line2D([], [], color=style.color, marker=style.marker, linestyle=style.line, label=label)
-
-
-def _isolation_pictures(
-    estimate: ExperimentEstimate, group: Mapping[str, object], styles: Mapping[str, Style]
-) -> Iterator[Picture]:
-    nuisance = _varied_nuisance(estimate)
-    if len(nuisance) != 1 or not 0 < len(estimate.arms) <= MOST_LINES:
+def _isolation_figures(estimate: ExperimentEstimate, study: StudyEstimates) -> Iterator[Figure]:
+    if len(_varied_nuisance(estimate)) != 1 or not 1 < len(estimate.arms) <= MOST_LINES:
         return
-    name = estimate.experiment.name
-    tuned = f"each arm is judged at its best {nuisance[0]}, the highest mean over seeds"
-    means = zip(estimate.arms["arm"], 100 * estimate.arms["validation_accuracy_mean"], strict=True)
-    best = ", ".join(f"{arm} {mean:.1f} %" for arm, mean in means)
-    yield Picture(
-        f"isolation_{plain_name(name)}", estimate.experiment.question or name, caption(estimate, group, tuned),
-        f"Validation accuracy against {nuisance[0]}, a line per arm; best of each: {best}.",
-        figure_of(draw_isolation(estimate, styles=styles)), finding(estimate), confounded_labels(estimate),
+    lines = read_isolation(estimate, study)
+    title, unit = lines.scale.title, lines.unit
+    best = ", ".join(f"{arm['arm']} {unit.show(arm['objective_mean'])}" for arm in records(estimate.arms))
+    tuned = f"rings mark each arm's best {title}, the best mean over seeds, which is what the arms are compared at"
+    yield Figure(
+        f"isolation_{plain_name(estimate.experiment.name)}", "isolation", experiment_title(estimate),
+        caption(estimate, study, tuned), f"A panel per arm against {title}; best of each: {best}.",
+        finding(estimate, study.description), confounded_labels(estimate), drawing=drawing_of(draw_lines(lines)),
     )  # fmt: skip
 
 
@@ -379,14 +574,14 @@ def _isolation_pictures(
 
 @dataclass(frozen=True)
 class CurveBand:
-    """One configuration's validation accuracy by epoch: a row per seed, and mean and 95 % interval; NaN if unstable."""
+    """One arm's objective by epoch: a row per seed, and mean and 95 % interval; NaN if unstable."""
 
     configuration: str
     label: str
-    seeds: npt.NDArray[np.float64]
-    mean: npt.NDArray[np.float64]
-    low: npt.NDArray[np.float64]
-    high: npt.NDArray[np.float64]
+    seeds: Floats
+    mean: Floats
+    low: Floats
+    high: Floats
 
     @property
     def epochs(self) -> npt.NDArray[np.int64]:
@@ -394,64 +589,116 @@ class CurveBand:
         return np.arange(1, self.seeds.shape[1] + 1)
 
 
-def curve_bands(estimate: ExperimentEstimate, curves: pd.DataFrame) -> list[CurveBand]:
-    """The curves of the configurations that `experiment_points` shows; none where they are too many to tell apart."""
+def curve_bands(estimate: ExperimentEstimate, study: StudyEstimates) -> list[CurveBand]:
+    """The curves of the arms that `experiment_points` shows; none where they are too many to tell apart.
+
+    Arms that differ in the number of epochs only have one curve in common: the longest stands for all.
+    """
     points = experiment_points(estimate)
+    epochs = study.description.epochs
+    if epochs and varied_axes(estimate) == [epochs] and not _varied_nuisance(estimate):
+        longest = estimate.summary.loc[estimate.summary["n"] > 0].sort_values(epochs)["configuration"].iloc[-1]
+        points = points[points["configuration"] == longest]
     if len(points) > MOST_LINES:
         return []
-    by_name = {str(name): rows for name, rows in curves.groupby("configuration")}
-    compact = 0 < len(varied_axes(estimate)) <= 2
+    by_name = {str(name): rows for name, rows in study.curves.groupby("configuration")}
+    factor = unit_of(study.description.objective).factor
     return [
-        _curve_band(estimate, point, by_name[point["configuration"]], compact=compact)
-        for point in points.to_dict("records") if point["configuration"] in by_name
+        _curve_band(estimate, point, by_name[point["configuration"]], factor=factor)
+        for point in records(points) if point["configuration"] in by_name
     ]  # fmt: skip
 
 
-def _curve_band(estimate: ExperimentEstimate, point: Row, curves: pd.DataFrame, *, compact: bool) -> CurveBand:
+def _curve_band(estimate: ExperimentEstimate, point: Row, curves: pd.DataFrame, *, factor: float) -> CurveBand:
     name = str(point["configuration"])
-    seeds = curves.pivot(index="trial_id", columns="epoch", values="validation_accuracy").to_numpy(float)
+    seeds = factor * curves.pivot(index="trial_id", columns="epoch", values="objective").to_numpy(float)
     band = describe(seeds)
     unstable = estimate.unstable.get(name)
-    label = (str(point["label"]) if compact else wrap(name, 24)) + (f"\n({unstable})" if unstable else "")
+    label = wrap(arm_name(estimate, name), 22) + (f"\n({unstable})" if unstable else "")
     hidden = np.full(seeds.shape[1], np.nan)
     mean, low, high = (hidden,) * 3 if unstable else (band.mean, band.low, band.high)
     return CurveBand(name, label, seeds, mean, low, high)
 
 
-def draw_curves(bands: Sequence[CurveBand], *, styles: Mapping[str, Style], ax: Axes | None = None) -> Axes:
-    """Validation accuracy by epoch: seeds faint, mean and interval before them; of an unstable one the seeds alone."""
-    ax = ax or new_axes()
-    for band in bands:
-        style = styles[band.configuration]
-        ax.plot(band.epochs, band.seeds.T, style.line, color=style.color, alpha=0.25, linewidth=0.8, label="_seed")
-        ax.plot(band.epochs, band.mean, style.line, color=style.color, marker=style.marker, markersize=5)
-        ax.fill_between(band.epochs, band.low, band.high, color=style.color, alpha=0.13, linewidth=0)
+def draw_curves(bands: Sequence[CurveBand], unit: Unit, *, ordered: bool = False, ax: Axes | None = None) -> Axes:
+    """The objective by epoch, labelled at its end: seeds faint, mean and interval before them.
+
+    Colours follow the order of the arms where they are `ordered` along an axis. Of an unstable arm the seeds alone
+    are drawn.
+    """
+    ax = ax or new_axes(4.4, right=width_of(band.label for band in bands) + 0.35)
+    colours = curve_colours(len(bands), ordered=ordered)
+    for band, colour in zip(bands, colours, strict=True):
+        ax.plot(band.epochs, band.seeds.T, color=colour, alpha=0.3, linewidth=0.7, label="_seed", zorder=1)
+        sns.lineplot(
+            x=band.epochs, y=band.mean, color=colour, linewidth=2, errorbar=None, ax=ax, legend=False, zorder=3
+        )
+        ax.fill_between(band.epochs, band.low, band.high, color=colour, alpha=0.15, linewidth=0)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
-    ax.set_xlabel("epoch")
-    set_percent(ax, along="y")
-    set_legend(ax, [_line(band.label, styles[band.configuration]) for band in bands])
+    ax.set(xlabel="epoch", ylabel=unit.level)
+    ax.set_ylim(*curve_limits(bands, unit))
+    set_number_ticks(ax, along="y", most=7)
+    _label_ends(ax, bands, colours, unit)
     return ax
 
 
-def _curves_pictures(
-    estimate: ExperimentEstimate, estimates: StudyEstimates, styles: Mapping[str, Style]
-) -> Iterator[Picture]:
+def curve_colours(n: int, *, ordered: bool) -> list[str]:
+    """Colours from dark to light where the arms have an order, else ones that differ."""
+    if ordered and n > 1:
+        return list(sns.color_palette("viridis", n + 1).as_hex()[:n])
+    return list(sns.color_palette("colorblind", n).as_hex())
+
+
+def curve_limits(bands: Sequence[CurveBand], unit: Unit) -> tuple[float, float]:
+    """From the worst to the best of the contenders' seeds; arms whose end is far behind do not count."""
+    stable = [band for band in bands if np.isfinite(band.mean).any()] or list(bands)
+    ends = np.array([np.nanmean(band.seeds[:, -1]) for band in stable])
+    lows, highs = (np.array([f(band.seeds) for band in stable]) for f in (np.nanmin, np.nanmax))
+    kept = ~outliers(ends, sign=unit.sign, lows=lows, highs=highs) if len(stable) > 2 else np.ones(len(stable), bool)
+    low, high = lows[kept].min(), highs[kept].max()
+    pad = 0.05 * ((high - low) or 1.0)
+    return low - pad, high + pad
+
+
+def _label_ends(ax: Axes, bands: Sequence[CurveBand], colours: Sequence[str], unit: Unit) -> None:
+    """Each arm's name where its curve ends; of one that leaves the picture, its last mean too, at the edge."""
+    low, high = ax.get_ylim()
+    height = drawing_of(ax).get_figheight() * (ax.get_position().height)
+    ends = np.array([np.nanmean(band.seeds[:, -1]) for band in bands])
+    lines = max(1 + band.label.count("\n") for band in bands)
+    places = spread_out(np.clip(ends, low, high), LINE * lines * (high - low) / height)
+    shift = min(0.0, high - places.max())
+    for band, colour, end, place in zip(bands, colours, ends, places + shift, strict=True):
+        outside = not low <= end <= high
+        words = f"{band.label}\n(ends at {unit.show(end / unit.factor)})" if outside else band.label
+        ax.annotate(words, (1, place), xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points",
+                    va="center", color=colour, fontsize="small", annotation_clip=False)  # fmt: skip
+
+
+def _curves_figures(estimate: ExperimentEstimate, study: StudyEstimates) -> Iterator[Figure]:
     name = estimate.experiment.name
-    bands = curve_bands(estimate, estimates.curves) if name != FOREIGN else []
+    bands = curve_bands(estimate, study) if name != FOREIGN and "objective" in study.curves else []
     if max((band.seeds.shape[1] for band in bands), default=0) < 2:
         return
-    if estimate.experiment.nuisance:
-        which = "the best configuration of each arm"
-    else:
-        which = "every configuration" if len(bands) > 1 else "the configuration"
-    steps = estimate.summary["train_steps"]
-    ax = draw_curves(bands, styles=styles)
-    if 0 < len(axes := varied_axes(estimate)) <= 2 and not _varied_nuisance(estimate):
-        title_legend(ax, " × ".join(axes))  # noqa: RUF001
-    yield Picture(
-        f"curves_{plain_name(name)}", f"Learning curves: {estimate.experiment.question or name}",
-        caption(estimate, estimates.group, f"{which}; lines are means, bands intervals, thin lines seeds; "
-                f"an epoch is {extent(steps)} updates"),
-        f"Validation accuracy by epoch of {len(bands)} configurations: {_ends(experiment_points(estimate))}",
-        figure_of(ax), labels=confounded_labels(estimate),
+    axes, unit = varied_axes(estimate), unit_of(study.description.objective)
+    ordered = len(axes) == 1 and make_scale(study.description, axes[0], estimate.summary[axes[0]]).kind != "category"
+    if ordered:
+        order = estimate.summary.set_index("configuration")[axes[0]]
+        bands = sorted(bands, key=lambda band: order[band.configuration])
+    ax = draw_curves(bands, unit, ordered=ordered)
+    yield Figure(
+        f"curves_{plain_name(name)}", "curves", f"Learning curves: {experiment_title(estimate)}",
+        caption(estimate, study, _curves_words(estimate, study, bands)),
+        f"{study.description.objective.label.capitalize()} by epoch of "
+        f"{', '.join(' '.join(band.label.split()) for band in bands)}.",
+        labels=confounded_labels(estimate), drawing=drawing_of(ax),
     )  # fmt: skip
+
+
+def _curves_words(estimate: ExperimentEstimate, study: StudyEstimates, bands: Sequence[CurveBand]) -> str:
+    drawn = "lines are means, bands 95 % intervals, thin lines seeds"
+    if is_tuned(estimate):
+        return f"each arm at its best {_titles(estimate, study, estimate.experiment.nuisance)}; {drawn}"
+    if len(bands) < len(experiment_points(estimate)):
+        return f"the longest arm, whose curve the shorter ones share; {drawn}"
+    return drawn
