@@ -29,10 +29,10 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from grid_search_experiments import count_cores
 from gridstudy.core.study import N_CLASSES, Configuration, TrialConfig, TrialResult
 from gridstudy.fashion.experiments import select_experiments
 from gridstudy.records.records import LOG_FILE, TRIAL_FILE, find_results, read_result
+from gridstudy.running.cores import count_cores
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -14,10 +14,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from gridstudy.core.study import Experiment, LearningCurve, TrialConfig, TrialResult, TrialRun, parse_experiment
+from gridstudy.core.experiment import Experiment
+from gridstudy.core.subject import Data
+from gridstudy.core.trial import DataIdentity, TrialConfig, TrialResult, TrialRun
 from gridstudy.fashion import sources
 from gridstudy.fashion.data import PreparedData, prepare
-from gridstudy.records.records import clear_trial, trial_folder, write_result
+from gridstudy.fashion.subject import SUBJECT
+from gridstudy.records.trials import clear_trial, trial_folder, write_result
 from tests.fashion_mnist import TINY, idx_bytes
 
 if TYPE_CHECKING:
@@ -34,12 +37,8 @@ TWO_BY_TWO = {
     "grid": {"units1": [16, 32], "learning_rate": [0.001, 0.01]},
 }
 
-DATA = {
-    "dataset": "garments-small",
-    "dataset_fingerprint": "0" * 12,
-    "split_fingerprint": "1" * 12,
-    "validation": "holdout",
-}
+IDENTITY = DataIdentity("garments-small", "0" * 12, "1" * 12, "holdout")
+DATA = Data(None, IDENTITY, {"train": 5_000, "validation": 1_000, "test": 1_000})
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,12 +59,14 @@ def small_data(cache: Path) -> PreparedData:
 @pytest.fixture
 def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the user's caches, data or network."""
+    from mads_datasets.settings import fashionmnistsettings
+
     monkeypatch.setenv("GRIDSTUDY_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("FASHION_MNIST_DIR", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(sources, "MADS_URL", "http://127.0.0.1:9/fashionmnist.pt")
+    monkeypatch.setattr(fashionmnistsettings, "dataset_url", "http://127.0.0.1:9/fashionmnist.pt")
 
 
 @pytest.fixture
@@ -97,13 +98,13 @@ def no_figure_left_open() -> Iterator[None]:
 
 @pytest.fixture
 def experiment() -> Experiment:
-    return parse_experiment(TWO_BY_TWO)
+    return SUBJECT.parse(TWO_BY_TWO)
 
 
 @pytest.fixture
 def make_trial(experiment: Experiment) -> Callable[..., TrialConfig]:
     def make(number: int = 0, seed: int = 0) -> TrialConfig:
-        return TrialConfig(experiment.configurations[number], seed, **DATA)
+        return TrialConfig(SUBJECT.name, experiment.configurations[number], seed, IDENTITY)
 
     return make
 
@@ -128,19 +129,21 @@ class FakeTrainer:
 
 
 def fake_result(trial: TrialConfig, *, diverged: bool = False) -> TrialResult:
-    epochs = trial.configuration.epochs
+    epochs = int(trial.configuration["epochs"])
     accuracies = tuple(0.8 + 0.01 * epoch + 0.001 * trial.seed for epoch in range(epochs))
     losses = tuple(1 / (epoch + 1) for epoch in range(epochs))
     if diverged:
         losses = (*losses[:-1], float("nan"))
-    curve = LearningCurve(losses, losses, accuracies)
-    return TrialResult(trial, curve, test_accuracy=float("nan") if diverged else 0.79, diverged=diverged)
+    curves = {"train_loss": losses, "validation_loss": losses, "validation_accuracy": accuracies}
+    score = 0.1 if diverged else accuracies[-1]
+    return TrialResult(trial, score, diverged, curves, test_score=float("nan") if diverged else 0.79)
 
 
 def fake_run(attempt: int = 1, n_epochs: int = 2) -> TrialRun:
     return TrialRun(
         started="2026-01-01T00:00:00+00:00",
         duration_s=1.0,
+        cpu_s=0.9,
         epoch_duration_s=(0.5,) * n_epochs,
         attempt=attempt,
         host="here",

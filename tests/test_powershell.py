@@ -20,6 +20,7 @@ import analyze_results
 import grid_search_experiments
 from gridstudy.fashion.experiments import GROUPS, TABLES, select_experiments
 from gridstudy.running import console
+from gridstudy.running.interruption import INTERRUPTED
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "run_experiments.ps1"
@@ -345,7 +346,7 @@ def test_the_names_and_datasets_offered_are_those_of_the_study(tree, functions):
 
 
 def test_every_exit_code_of_the_programs_is_explained(functions):
-    codes = {getattr(grid_search_experiments, n) for n in ("SOME_FAILED", "BAD_USAGE", "INTERRUPTED")}
+    codes = {grid_search_experiments.SOME_FAILED, grid_search_experiments.BAD_USAGE, INTERRUPTED}
     codes |= {analyze_results.BAD_USAGE, analyze_results.INTERRUPTED}
     labels = [words(n.named_children[0]) for n in find(functions["Show-ExitCode"], "switch_clause")]
     assert {int(label) for label in labels} == codes

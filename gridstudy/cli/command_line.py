@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -31,10 +32,16 @@ def refuse(message: str) -> int:
 
 
 def to_path(text: str) -> Path:
-    """A path that was given; the empty one, which would be the current folder, is a mistake."""
+    """A path that was given, its `~` expanded; the empty one, which would be the current folder, is a mistake."""
+    from gridstudy.core.errors import StudyError
+    from gridstudy.core.files import expand_path
+
     if not text:
         raise argparse.ArgumentTypeError("a path must not be empty")
-    return Path(text)
+    try:
+        return expand_path(text, what="a path")
+    except StudyError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def prepare_streams() -> None:
@@ -50,3 +57,18 @@ def prepare_streams() -> None:
 def drop_output() -> None:
     """Print nowhere from now on: whoever read the output has had enough of it, as head has."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def end(exit_code: int) -> NoReturn:
+    """End the process; a second Ctrl-C finds nothing left to interrupt."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(exit_code)
+
+
+def explain_missing_package(error: ModuleNotFoundError) -> str:
+    """Name the package that is not installed, and the command that installs it."""
+    name = (error.name or str(error)).partition(".")[0]
+    return (
+        f"the Python package {name!r} is not installed for {sys.executable}; "
+        "install all that is needed with: python -m pip install -r requirements.txt"
+    )

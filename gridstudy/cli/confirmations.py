@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from gridstudy.core.errors import StudyError
-from gridstudy.core.study import Experiment, TrialConfig
-from gridstudy.records.records import Confirmation, RecordError, load_records, read_confirmation
-from gridstudy.running.runner import CONFIRMATION_SEED, PlannedTrial, plan_trials, relative_cost
+from gridstudy.core.experiment import Experiment
+from gridstudy.core.subject import Data, Subject
+from gridstudy.core.trial import FIRST_CONFIRMATION_SEED, LEAST_SEEDS, TrialConfig
+from gridstudy.records.plans import Confirmation, read_confirmation
+from gridstudy.records.tables import load_records
+from gridstudy.records.toml import RecordError
+from gridstudy.running.planning import PlannedTrial, plan_trials
 from gridstudy.statistics.estimates import CONFIRMATION_COLUMNS, StudyEstimates, analyse, confirmation_table
-
-LEAST_SEEDS = 3
 
 
 def choose_confirmations(
-    experiments: Iterable[Experiment], *, logdir: Path, data: Mapping[str, str]
+    experiments: Iterable[Experiment], *, logdir: Path, subject: Subject, data: Data
 ) -> list[Confirmation]:
     """For each experiment the selection that was frozen earlier, else its tied set as the records have it now.
 
-    `data` says which records count. Raises StudyError where an experiment has no tied set to confirm.
+    Raises StudyError where the records are of other data, or an experiment has no tied set to confirm.
     """
     estimates = analyse(load_records(logdir))
-    differing = [name for name, value in data.items() if estimates.group.get(name, value) != value]
+    wanted = {"subject": subject.name, **vars(data.identity), "training_version": subject.training_version}
+    differing = [name for name, value in wanted.items() if estimates.group.get(name, value) != value]
     if differing:
         raise StudyError(
             f"the records in {logdir} differ from this run in {', '.join(differing)}; --confirm needs the same data"
@@ -48,7 +51,7 @@ def _choose(estimates: StudyEstimates, name: str) -> Confirmation:
             f"--confirm reruns what may be the best, which takes {LEAST_SEEDS} seeds of {name}; "
             f"got {len(seeds)}; run the experiment first"
         )
-    fresh = range(CONFIRMATION_SEED, CONFIRMATION_SEED + len(seeds))
+    fresh = range(FIRST_CONFIRMATION_SEED, FIRST_CONFIRMATION_SEED + len(seeds))
     return Confirmation(name, tuple(found[0].tied), tuple(seeds), tuple(fresh))
 
 
@@ -64,15 +67,16 @@ def plan_confirmations(
     experiments: Sequence[Experiment],
     confirmations: Sequence[Confirmation],
     *,
-    data: Mapping[str, str],
+    subject: Subject,
+    data: Data,
     logdir: Path,
 ) -> list[PlannedTrial]:
-    """Every trial of the restricted experiments on the fresh seeds of each, longest first."""
+    """Every trial of the restricted experiments on the fresh seeds of each, seed by seed, the longest first."""
     planned: dict[TrialConfig, PlannedTrial] = {}
     for experiment, confirmation in zip(experiments, confirmations, strict=True):
-        for p in plan_trials([experiment], confirmation.fresh_seeds, data=data, logdir=logdir):
+        for p in plan_trials([experiment], confirmation.fresh_seeds, subject=subject, data=data, logdir=logdir):
             planned[p.trial] = p
-    return sorted(planned.values(), key=lambda p: -relative_cost(p.trial.configuration))
+    return sorted(planned.values(), key=lambda p: (p.trial.seed, -p.trial.configuration.work))
 
 
 def confirmation_results(logdir: Path, estimates: StudyEstimates) -> tuple[pd.DataFrame, list[str]]:

@@ -8,6 +8,8 @@ import stat
 import time
 from pathlib import Path
 
+from gridstudy.core.errors import StudyError
+
 CANNOT_FLUSH = (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES)
 """Answers of file systems that cannot flush a folder: SMB shares, VirtualBox folders, some FUSE mounts."""
 
@@ -81,3 +83,14 @@ def read_bytes(path: Path, *, most: int = MOST_BYTES) -> bytes:
 def with_unix_line_ends(content: bytes) -> bytes:
     """Read CRLF as LF, so that a checksum survives Git for Windows."""
     return content.replace(b"\r\n", b"\n")
+
+
+def expand_path(text: str, *, what: str) -> Path:
+    """Read a path as a shell does, with `~` and `~user` as home folders; `what` names the flag or variable.
+
+    Raises StudyError for the home of an unknown user.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise StudyError(f"{what}: no home folder is known for {text!r}; write the path in full") from None

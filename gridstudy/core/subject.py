@@ -70,6 +70,14 @@ class Objective:
         """The score that a diverged trial is given: that of guessing, NaN where none is known."""
         return math.nan if self.chance is None else self.chance
 
+    def show(self, score: float, *, digits: int = 2) -> str:
+        """A score in words: `84.61 %`, or in its own unit to four significant digits."""
+        return f"{100 * score:.{digits}f} %" if self.is_fraction else f"{score:.4g} {self.unit}".rstrip()
+
+    def show_difference(self, difference: float, *, digits: int = 2) -> str:
+        """A difference of two scores in words: `0.50 points`, or in its own unit."""
+        return f"{100 * difference:.{digits}f} points" if self.is_fraction else f"{difference:.4g} {self.unit}".rstrip()
+
     def contains(self, score: float) -> bool:
         """Whether a finite score lies in the declared range."""
         assert self.low is not None
@@ -108,9 +116,10 @@ class Subject:
 
     The rest is optional. `packages` are those whose versions are recorded. `choose_device(requested)` returns a device
     and the reason. `set_up_worker()` is called once in every worker. `estimate_seconds` times a few steps for the dry
-    run. `check` refuses a configuration that the data do not allow. `portable` turns the content of the data into one that
-    another machine can use. `describe_machine(device)` adds to the `[run]` table. `prepare_logdir` is called before the
-    first trial.
+    run. `check` refuses a configuration that the data do not allow. `check_content` raises StudyError where the data
+    have changed since they were prepared, and is called before each result is written. `portable` turns the content of
+    the data into one that another machine can use. `describe_machine(device)` adds to the `[run]` table.
+    `prepare_logdir` is called before the first trial.
     """
 
     name: str
@@ -131,6 +140,7 @@ class Subject:
     set_up_worker: Callable[[], None] | None = None
     estimate_seconds: Callable[[Iterable[Configuration], Data, str], Mapping[Configuration, float]] | None = None
     check: Callable[[Configuration, Data], None] | None = None
+    check_content: Callable[[Any], None] | None = None
     portable: Callable[[Any], Any] | None = None
     describe_machine: Callable[[str], Mapping[str, str]] | None = None
     prepare_logdir: Callable[[Path, Sequence[Experiment]], None] | None = None

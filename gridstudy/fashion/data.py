@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-import shutil
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 import torch
-from filelock import FileLock
 
+from gridstudy.core.files import expand_path, read_bytes, write_atomic
 from gridstudy.fashion.sources import (
     DATASETS,
     REMEDY,
@@ -26,12 +24,24 @@ from gridstudy.fashion.sources import (
     DataError,
     Official,
     Source,
+    Warn,
     check_choice,
-    file_digest,
     find_source,
-    fingerprint,
     fingerprint_official,
     reason_of,
+)
+from gridstudy.fashion.storage import (
+    NOT_ALLOWED,
+    FileState,
+    ensure_home,
+    file_digest,
+    file_states,
+    fingerprint,
+    first_allowed,
+    locked,
+    new_folder,
+    remove,
+    temporary_home,
 )
 
 VALIDATIONS = ("holdout", "test")
@@ -48,6 +58,7 @@ class PreparedData:
     """Split data on disk as memory-mapped arrays, cheap to send to workers.
 
     Fingerprints are 12 hex digits of SHA-256: of the four official arrays; of those, the validation and its indices.
+    `states` are those of the files when their digests were checked.
     """
 
     dataset: str
@@ -59,6 +70,7 @@ class PreparedData:
     n_train: int
     n_validation: int
     n_test: int
+    states: tuple[FileState, ...] = field(compare=False, repr=False)
 
     @property
     def identity(self) -> dict[str, str]:
@@ -91,7 +103,7 @@ def prepare(
     validation: str = "holdout",
     recorded: str | None = None,
     cache_dir: Path | None = None,
-    warn: Callable[[str], None],
+    warn: Warn,
 ) -> PreparedData:
     """Find the data, split it, and keep the splits in the cache.
 
@@ -100,32 +112,52 @@ def prepare(
     """
     check_choice("dataset", dataset, DATASETS)
     check_choice("validation", validation, VALIDATIONS)
+    ensure_home(warn)
     try:
         source = find_source(dataset, data_dir=data_dir, recorded=recorded, warn=warn)
     except OSError as error:
         raise DataError(f"cannot look for the data: {error}: {REMEDY}") from error
-    cache = cache_dir or Path(os.environ.get("GRIDSTUDY_CACHE") or platformdirs.user_cache_dir("gridstudy"))
-    pointer = cache / "sources" / fingerprint(source.identity, validation, str(SPLIT_SEED))
-    folder = _follow(pointer)
-    if folder is not None:
-        prepared = _read_prepared(folder, source.origin)
-        if prepared is not None:
-            return prepared
-        warn(f"the data cache {folder} is damaged or incomplete: making it again")
-    prepared = _store(source, validation, cache)
-    with suppress(OSError):
-        _write_atomically(pointer, prepared.folder.name)
-    return prepared
+    source = replace(source, read=functools.cache(source.read))  # a second cache may need the images as well
+    try:
+        return first_allowed(_caches(cache_dir), lambda cache: _prepare_in(cache, source, validation, warn), warn=warn)
+    except OSError as error:
+        raise DataError(f"no data cache may be used: {error}: set GRIDSTUDY_CACHE to a folder of yours") from error
 
 
 def open_splits(prepared: PreparedData) -> Splits:
-    """Map the arrays of a prepared cache into memory, without copying them."""
+    """Check the files of a prepared cache and map them into memory; raise DataError where they changed."""
+    try:
+        checked = _read_prepared(prepared.folder, prepared.origin)
+    except PermissionError:
+        checked = None
+    if checked != prepared or checked.states != prepared.states:
+        raise _changed(prepared)
 
     def mapped(name: str) -> torch.Tensor:
-        return torch.from_numpy(np.load(prepared.folder / f"{name}.npy", mmap_mode="c"))
+        return torch.from_numpy(np.load(prepared.folder / f"{name}.npy", mmap_mode="c"))  # private: never written back
 
     splits = {name: Split(mapped(f"{name}_images"), mapped(f"{name}_labels")) for name in Splits.__dataclass_fields__}
     return Splits(**splits)
+
+
+def check_unchanged(prepared: PreparedData) -> None:
+    """Raise DataError unless the files are as they were when their digests were checked; costs microseconds.
+
+    To be called before a result is written, which is worth nothing where the mapped images changed meanwhile.
+    """
+    try:
+        states = file_states(prepared.folder, (name for name, *_ in prepared.states))
+    except OSError:
+        raise _changed(prepared) from None
+    if states != prepared.states:
+        raise _changed(prepared)
+
+
+def _changed(prepared: PreparedData) -> DataError:
+    return DataError(
+        f"the data in {prepared.folder} changed while the study was running; rerun the same command to check them "
+        "and resume"
+    )
 
 
 def index_batches(
@@ -163,29 +195,52 @@ def hold_out(labels: Bytes, *, seed: int = SPLIT_SEED) -> tuple[Indices, Indices
 # --- the cache -----------------------------------------------------------------------------------------------------
 
 
-def _store(source: Source, validation: str, cache: Path) -> PreparedData:
+def _caches(given: Path | None) -> Iterator[Path]:
+    """The folder to keep splits in, then those that are used where it may not be."""
+    variable = os.environ.get("GRIDSTUDY_CACHE")
+    if given or variable:
+        yield given or expand_path(variable or "", what="GRIDSTUDY_CACHE")
+    yield Path(platformdirs.user_cache_dir("gridstudy"))
+    yield temporary_home() / ".cache" / "gridstudy"
+
+
+def _prepare_in(cache: Path, source: Source, validation: str, warn: Warn) -> PreparedData:
+    """Read the splits from a cache, or make them there; raise OSError where this user may not."""
+    pointer = cache / "sources" / fingerprint(source.identity, validation, str(SPLIT_SEED))
+    folder = _follow(pointer)
+    if folder is not None:
+        prepared = _read_prepared(folder, source.origin)
+        if prepared is not None:
+            return prepared
+        warn(f"the data cache {folder} is damaged or incomplete; it is made again")
+    try:
+        prepared = _store(source, validation, cache, warn=warn)
+    except OSError as error:
+        if error.errno in NOT_ALLOWED:
+            raise
+        advice = "free 70 MB there, or set GRIDSTUDY_CACHE to a folder that can be written"
+        raise DataError(f"cannot write the data cache {cache} ({reason_of(error)}): {advice}") from error
+    with suppress(OSError):
+        pointer.parent.mkdir(exist_ok=True)
+        write_atomic(pointer, prepared.folder.name.encode())
+    return prepared
+
+
+def _store(source: Source, validation: str, cache: Path, *, warn: Warn) -> PreparedData:
     """Split the images of a source and write them, unless they are there already."""
-    official = source.read()
-    arrays, fingerprints = _split(official, validation)
+    arrays, fingerprints = _split(source.read(), validation)
     folder = cache / f"{source.dataset}-{validation}-{fingerprints['split_fingerprint']}"
     prepared = _read_prepared(folder, source.origin)
     if prepared is not None:
         return prepared
     sizes = {f"n_{name}": len(arrays[f"{name}_labels"]) for name in ("train", "validation", "test")}
-    manifest = {"dataset": source.dataset, "validation": validation, **fingerprints, **sizes}
-    temporary: Path | None = None
+    temporary = new_folder(cache)
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        _sweep(cache)
-        temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=cache))
+        manifest = {"dataset": source.dataset, "validation": validation, **fingerprints, **sizes}
         _write_folder(temporary, arrays, manifest)
-        _publish(temporary, folder, source.origin)
-    except OSError as error:
-        advice = "free 70 MB there, or set GRIDSTUDY_CACHE to a folder that can be written"
-        raise DataError(f"cannot write the data cache {cache} ({reason_of(error)}): {advice}") from error
+        _publish(temporary, folder, source.origin, warn=warn)
     finally:
-        if temporary is not None:
-            _remove(temporary)
+        remove(temporary)
     prepared = _read_prepared(folder, source.origin)
     if prepared is None:
         raise DataError(f"the data cache {folder} reads back differently than written: check the disk")
@@ -220,6 +275,7 @@ def _flat(images: Bytes) -> Bytes:
 
 
 def _write_folder(folder: Path, arrays: Mapping[str, npt.NDArray[Any]], manifest: Mapping[str, Any]) -> None:
+    """Write arrays that nobody is to change, and what they are."""
     digests = {}
     for name, array in arrays.items():
         path = folder / f"{name}.npy"
@@ -227,67 +283,49 @@ def _write_folder(folder: Path, arrays: Mapping[str, npt.NDArray[Any]], manifest
             np.save(file, array)
             file.flush()
             os.fsync(file.fileno())
+        path.chmod(path.stat().st_mode & ~0o222)
         digests[path.name] = file_digest(path, "sha256")
     content = {**manifest, "files": digests}
-    _write_atomically(folder / "manifest.json", json.dumps({**content, "seal": _seal(content)}, indent=1))
+    write_atomic(folder / "manifest.json", json.dumps({**content, "seal": _seal(content)}, indent=1).encode())
 
 
-def _publish(temporary: Path, folder: Path, origin: str) -> None:
+def _publish(temporary: Path, folder: Path, origin: str, *, warn: Warn) -> None:
     """Move a finished folder into place, unless another study did so meanwhile; a damaged one gives way."""
-    with FileLock(folder.parent / ".lock", timeout=60):
+    with locked(folder.parent, warn=warn):
         if _read_prepared(folder, origin) is not None:
             return
         aside = temporary.with_name(f"{temporary.name}-damaged")
         with suppress(FileNotFoundError):
             folder.rename(aside)
         temporary.rename(folder)
-    _remove(aside)
+    remove(aside)
 
 
 def _read_prepared(folder: Path, origin: str) -> PreparedData | None:
-    """Read a cache folder's manifest and check every file against it; None if anything is amiss."""
+    """Read a cache folder's manifest and check every file against it; None where anything is amiss.
+
+    Raises PermissionError where a file may not be read, which says nothing about what is in it.
+    """
     try:
-        content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        intact = content.pop("seal") == _seal(content) and all(
-            file_digest(folder / name, "sha256") == digest for name, digest in content.pop("files").items()
-        )
-        return PreparedData(**content, origin=origin, folder=folder) if intact else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        content = json.loads(read_bytes(folder / "manifest.json"))
+        sealed = content.pop("seal") == _seal(content)
+        digests = content.pop("files")
+        states = file_states(folder, digests)  # before the digests, so that no later change is missed
+        intact = sealed and all(file_digest(folder / name, "sha256") == digest for name, digest in digests.items())
+        return PreparedData(**content, origin=origin, folder=folder, states=states) if intact else None
+    except PermissionError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
 def _follow(pointer: Path) -> Path | None:
     try:
-        return pointer.parent.parent / pointer.read_text(encoding="utf-8").strip()
+        return pointer.parent.parent / read_bytes(pointer).decode().strip()
+    except PermissionError:
+        raise
     except (OSError, ValueError):
         return None
-
-
-def _sweep(cache: Path) -> None:
-    """Remove what a killed process left a day ago."""
-    for left in cache.glob(".partial-*"):
-        with suppress(OSError):
-            if time.time() - left.stat().st_mtime > 86_400:
-                _remove(left)
-
-
-def _remove(path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".partial-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 def _seal(content: Mapping[str, Any]) -> str:

@@ -11,8 +11,21 @@ import numpy.typing as npt
 GARMENTS_VERSION = 1
 """Raised by hand when the images change."""
 
+CLASS_NAMES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+"""The classes of Fashion-MNIST, which the garments share, by label."""
+
 SIDE = 28
-N_CLASSES = 10
 CHUNK = 250
 """Images drawn at once: as many as stay in a processor's cache."""
 
@@ -62,9 +75,9 @@ def draw_garments(n_train: int, n_test: int) -> tuple[Bytes, Bytes, Bytes, Bytes
 
 def _draw(n_images: int, *, part: int) -> tuple[Bytes, Bytes]:
     rng = np.random.Generator(np.random.PCG64((GARMENTS_VERSION, n_images, part)))
-    labels = (np.argsort(rng.random(n_images), kind="stable") % N_CLASSES).astype(np.uint8)
+    labels = (np.argsort(rng.random(n_images), kind="stable") % len(CLASS_NAMES)).astype(np.uint8)
     images = np.empty((n_images, SIDE, SIDE), dtype=np.uint8)
-    for label in range(N_CLASSES):
+    for label in range(len(CLASS_NAMES)):
         members = np.flatnonzero(labels == label)
         for start in range(0, len(members), CHUNK):
             chunk = members[start : start + CHUNK]

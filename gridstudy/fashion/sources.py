@@ -1,4 +1,4 @@
-"""Where Fashion-MNIST comes from: a folder, mads-datasets' file, a download, or the stand-in."""
+"""Where Fashion-MNIST comes from: a folder, mads-datasets' cache or its download, or drawn garments instead."""
 
 from __future__ import annotations
 
@@ -6,55 +6,48 @@ import gzip
 import hashlib
 import json
 import os
-import queue
-import tempfile
-import threading
+import pickle
+import subprocess
+import sys
 import time
-import urllib.error
-import urllib.request
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from gridstudy.fashion.garments import GARMENTS_VERSION, draw_garments
+from gridstudy.core.errors import StudyError
+from gridstudy.core.files import expand_path, move_into_place
+from gridstudy.fashion.fetch import NOT_WRITTEN
+from gridstudy.fashion.garments import CLASS_NAMES, GARMENTS_VERSION, draw_garments
+from gridstudy.fashion.storage import file_digest, fingerprint, first_allowed, new_folder, remove, temporary_home
+
+if TYPE_CHECKING:
+    from mads_datasets.base import AbstractDatasetFactory
+    from mads_datasets.settings import DatasetSettings
 
 DATASETS = ("auto", "fashion-mnist", "garments", "garments-small")
-CLASS_NAMES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
 GARMENTS_SIZES = {"garments": (60_000, 10_000), "garments-small": (6_000, 1_000)}
 
 FASHION_MNIST_FINGERPRINT = "eee656c63c1c"
-MADS_URL = "https://github.com/raoulg/data_assets/raw/main/fashionmnist.pt"
-MADS_MD5 = "c4f1c3f76673fe3802f579773267163a"
 SILENCE_S = 10.0
+"""A download that has received nothing for so long is given up."""
 DOWNLOAD_S = 900.0
 
-REMEDY = "give --data-dir DIR (or FASHION_MNIST_DIR) with the four IDX files or mads-datasets' fashionmnist.pt"
+REMEDY = "pass --data-dir DIR (or set FASHION_MNIST_DIR) with the four IDX files or mads-datasets' fashionmnist.pt"
+
+Warn = Callable[[str], None]
 
 
-class DataError(Exception):
+class DataError(StudyError):
     """A fault of the data, told in one line: the rule, what came, what would work."""
 
 
-class NoNetwork(Exception):
-    """Nobody answered the download."""
+class DownloadFailed(Exception):
+    """Fashion-MNIST could not be downloaded, for the reason given."""
 
 
 class IdxFile(NamedTuple):
@@ -97,34 +90,27 @@ class Source:
 # --- which source --------------------------------------------------------------------------------------------------
 
 
-def find_source(dataset: str, *, data_dir: Path | None, recorded: str | None, warn: Callable[[str], None]) -> Source:
-    """The place that `dataset` is read from; auto may download it, and without a network falls back to garments."""
+def find_source(dataset: str, *, data_dir: Path | None, recorded: str | None, warn: Warn) -> Source:
+    """Find where to read `dataset`; auto may download it, and draws garments where the download fails."""
     may_fall_back = dataset == "auto" and recorded is None
     if dataset == "auto" and recorded is not None:
         check_choice("dataset of the records", recorded, DATASETS[1:])
         dataset = recorded
     if dataset in GARMENTS_SIZES:
         if data_dir is not None:
-            raise DataError(f"a data folder is for fashion-mnist, got {data_dir} with {dataset}: {_either(recorded)}")
+            advice = "use another log folder, or leave the data folder out" if recorded else "leave one of the two out"
+            raise DataError(f"a data folder is for fashion-mnist, got {data_dir} with {dataset}: {advice}")
         return _garments(dataset)
-    given = data_dir or (Path(os.environ["FASHION_MNIST_DIR"]) if os.environ.get("FASHION_MNIST_DIR") else None)
-    if given is not None:
-        return _folder_source(given)
-    cached = _mads_file()
-    if cached.is_file():
-        return _pt_source(cached)
+    variable = os.environ.get("FASHION_MNIST_DIR")
+    if data_dir or variable:
+        return _folder_source(data_dir or expand_path(variable or "", what="FASHION_MNIST_DIR"), warn)
     try:
-        _download(MADS_URL, cached, md5=MADS_MD5, warn=warn)
-    except NoNetwork as error:
+        return _mads_source(_find_mads_file(warn))
+    except DownloadFailed as error:
         if not may_fall_back:
-            raise DataError(f"no Fashion-MNIST here and no network ({error}): {REMEDY}") from error
+            raise DataError(f"no copy of Fashion-MNIST here, and the download failed: {error}: {REMEDY}") from error
         warn(_fallback_warning(str(error)))
         return _garments("garments")
-    return _pt_source(cached)
-
-
-def _either(recorded: str | None) -> str:
-    return "use another log folder, or leave the data folder out" if recorded else "leave one of the two out"
 
 
 def _fallback_warning(reason: str) -> str:
@@ -132,11 +118,11 @@ def _fallback_warning(reason: str) -> str:
     return "\n".join(
         (
             rule,
-            "!!  THIS IS NOT FASHION-MNIST. No copy was found here and no network answered:",
+            "!!  THIS IS NOT FASHION-MNIST. There is no copy on this machine, and the download failed:",
             f"!!  {reason}.",
-            "!!  The study uses the built-in stand-in 'garments' (images drawn by this program).",
+            "!!  The study uses 'garments' instead: images that this program draws.",
             "!!  Its accuracies say nothing about Fashion-MNIST.",
-            f"!!  For the real data {REMEDY}.",
+            f"!!  For the real data, {REMEDY}.",
             rule,
         )
     )
@@ -152,69 +138,73 @@ def _garments(dataset: str) -> Source:
     )
 
 
-def _folder_source(folder: Path) -> Source:
+def _folder_source(folder: Path, warn: Warn) -> Source:
+    """Find the four IDX files in torchvision's root, its FashionMNIST or its raw folder; else mads-datasets' file."""
     if not folder.is_dir():
-        what = "a file" if folder.exists() else "nothing"
+        what = "a file" if folder.exists() else "missing"
         raise DataError(f"the data folder must be an existing folder, {folder} is {what}: {REMEDY}")
-    for place in (folder, folder / "FashionMNIST" / "raw"):
-        paths = {idx: _first_file(place / idx.name, place / f"{idx.name}.gz") for idx in IDX_FILES}
-        found = {idx: path for idx, path in paths.items() if path is not None}
-        if len(found) == len(IDX_FILES):
-            return _idx_source(place, found)
-        if found:
-            missing = ", ".join(idx.name for idx in IDX_FILES if idx not in found)
-            raise DataError(f"{place} must hold four IDX files (or .gz), {missing} missing: {REMEDY}")
-    path = _first_file(folder / "fashionmnist.pt", folder / "fashionmnist" / "fashionmnist.pt")
-    if path is None:
+    places = [folder, folder / "raw", folder / "FashionMNIST" / "raw"]
+    copies = {place: {idx: _files(place / idx.name, place / f"{idx.name}.gz") for idx in IDX_FILES} for place in places}
+    place = max(places, key=lambda place: sum(map(bool, copies[place].values())))
+    missing = [idx.name for idx, paths in copies[place].items() if not paths]
+    if not missing:
+        paths = [path for several in copies[place].values() for path in several]
+        return _source("four IDX files in", place, paths, lambda: _read_idx_files(copies[place], warn))
+    if len(missing) < len(IDX_FILES):
+        raise DataError(f"{place} must hold four IDX files (or .gz), {', '.join(missing)} missing: {REMEDY}")
+    found = _files(folder / "fashionmnist.pt", _mads_file(folder))
+    if not found:
         raise DataError(f"{folder} holds no Fashion-MNIST ({IDX_FILES[0].name}[.gz] and so on): {REMEDY}")
-    return _pt_source(path)
+    return _mads_source(found[0])
 
 
-def _idx_source(place: Path, paths: Mapping[IdxFile, Path]) -> Source:
-    return _source("four IDX files in", place, tuple(paths.values()), lambda: _read_idx_files(paths))
+def _files(*paths: Path) -> list[Path]:
+    return [path for path in paths if path.is_file()]
 
 
-def _first_file(*paths: Path) -> Path | None:
-    return next((path for path in paths if path.is_file()), None)
+def _mads_source(path: Path) -> Source:
+    return _source("mads-datasets' file", path, [path], lambda: _read_mads_file(path))
 
 
-def _pt_source(path: Path) -> Source:
-    return _source("mads-datasets' file", path, (path,), lambda: _read_pt(path))
-
-
-def _source(kind: str, place: Path, paths: tuple[Path, ...], read: Callable[[], Official]) -> Source:
+def _source(kind: str, place: Path, paths: list[Path], read: Callable[[], Official]) -> Source:
     """Tell a source by path, size and time of change, so that a second start need not read it."""
     stats = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     return Source("fashion-mnist", f"{kind} {place}", json.dumps(stats), read)
 
 
-def _mads_file() -> Path:
-    return Path.home() / ".cache" / "mads_datasets" / "fashionmnist" / "fashionmnist.pt"
+# --- reading IDX files ---------------------------------------------------------------------------------------------
 
 
-# --- reading -------------------------------------------------------------------------------------------------------
+def _read_idx_files(copies: Mapping[IdxFile, list[Path]], warn: Warn) -> Official:
+    """Read the four files, the small ones first, which are cheap to refuse."""
+    read = {idx: _read_first_good(idx, copies[idx], warn) for idx in sorted(copies, key=lambda idx: len(idx.shape))}
+    return Official(*(read[idx] for idx in IDX_FILES))
 
 
-def _read_idx_files(paths: Mapping[IdxFile, Path]) -> Official:
-    """Read the four files: first what is cheap to refuse, then the digests."""
-    read = {idx: _read_idx(idx, paths[idx]) for idx in sorted(paths, key=lambda idx: len(idx.shape))}
-    for idx, (_, md5) in read.items():
-        if md5 != idx.md5:
-            raise DataError(f"{paths[idx]} is not Fashion-MNIST: MD5 (uncompressed) {md5}, expected {idx.md5}")
-    return Official(*(read[idx][0] for idx in IDX_FILES))
+def _read_first_good(idx: IdxFile, paths: list[Path], warn: Warn) -> Bytes:
+    """Read a file or, where it is damaged, the other copy beside it."""
+    *others, last = paths
+    for path in others:
+        try:
+            return _read_idx(idx, path)
+        except DataError as error:
+            warn(f"{error}; using {last} instead")
+    return _read_idx(idx, last)
 
 
-def _read_idx(idx: IdxFile, path: Path) -> tuple[Bytes, str]:
-    """Read one IDX file and check its form; returns the array and the MD5 of the uncompressed file."""
+def _read_idx(idx: IdxFile, path: Path) -> Bytes:
+    """Read one IDX file; check its form and its digest."""
     n_header = 4 + 4 * len(idx.shape)
     n_bytes = int(np.prod(idx.shape))
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             header, body = file.read(n_header), file.read(n_bytes + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read ({reason_of(error)}), expected {idx.name}: get it again") from error
+        raise DataError(
+            f"{path} cannot be read ({reason_of(error)}), expected {idx.name}; download it again"
+        ) from error
     if len(header) < n_header:
-        raise DataError(f"{path} ends after {len(header)} bytes, expected a header of {n_header}: get it again")
+        raise DataError(f"{path} ends after {len(header)} bytes, expected a header of {n_header}; download it again")
     magic = 0x800 + len(idx.shape)
     if (found := int.from_bytes(header[:4], "big")) != magic:
         raise DataError(f"{path} has the magic number {found}, expected {magic} ({idx.name})")
@@ -223,167 +213,129 @@ def _read_idx(idx: IdxFile, path: Path) -> tuple[Bytes, str]:
         raise DataError(f"{path} has the dimensions {_times(shape)}, expected {_times(idx.shape)} ({idx.name})")
     if len(body) != n_bytes:
         came = f"only {len(body)}" if len(body) < n_bytes else f"more than {n_bytes}"
-        raise DataError(f"{path} has {came} bytes after its header, expected {n_bytes}: get it again")
+        raise DataError(f"{path} has {came} bytes after its header, expected {n_bytes}; download it again")
     array = np.frombuffer(body, dtype=np.uint8).reshape(idx.shape)
-    if len(idx.shape) == 1:
-        _check_labels(array, path)
-    return array, hashlib.md5(header + body, usedforsecurity=False).hexdigest()
-
-
-def _check_labels(labels: Bytes, path: Path) -> None:
-    if labels.max(initial=0) >= len(CLASS_NAMES):
-        raise DataError(f"{path} has the label {labels.max()}, expected 0 to {len(CLASS_NAMES) - 1}")
+    if len(idx.shape) == 1 and array.max(initial=0) >= len(CLASS_NAMES):
+        raise DataError(f"{path} has the label {array.max()}, expected 0 to {len(CLASS_NAMES) - 1}")
+    if (md5 := hashlib.md5(header + body, usedforsecurity=False).hexdigest()) != idx.md5:
+        raise DataError(f"{path} is not Fashion-MNIST: MD5 (uncompressed) {md5}, expected {idx.md5}")
+    return array
 
 
 def _times(shape: tuple[int, ...]) -> str:
     return " x ".join(str(n) for n in shape)
 
 
-def _read_pt(path: Path) -> Official:
-    """Read mads-datasets' file, without running what a pickle might contain."""
+# --- mads-datasets -------------------------------------------------------------------------------------------------
+
+
+def mads_factory(folder: Path) -> AbstractDatasetFactory[DatasetSettings]:
+    """Make mads-datasets' factory of Fashion-MNIST for a cache in `folder`; takes 0.6 s the first time."""
+    from loguru import logger
+    from mads_datasets import DatasetFactoryProvider, DatasetType
+
+    logger.disable("mads_datasets")  # it logs each step; faults are raised
+    return DatasetFactoryProvider.create_factory(DatasetType.FASHION, datadir=folder)
+
+
+def _mads_file(cache: Path) -> Path:
+    return cache / "fashionmnist" / "fashionmnist.pt"
+
+
+def _find_mads_file(warn: Warn) -> Path:
+    """Find the file in mads-datasets' cache, or download it there, or to a temporary folder where that may not be."""
+    caches = [home / ".cache" / "mads_datasets" for home in (Path.home(), temporary_home())]
+    found = _files(*map(_mads_file, caches))
     try:
-        return _load_pt(path)
-    except DataError:
-        raise
+        return found[0] if found else first_allowed(caches, lambda cache: download(cache, warn=warn), warn=warn)
+    except OSError as error:
+        raise DataError(f"cannot write {error.filename or caches[0]} ({reason_of(error)}): {REMEDY}") from error
+
+
+def download(cache: Path, *, warn: Warn, silence_s: float = SILENCE_S, limit_s: float = DOWNLOAD_S) -> Path:
+    """Let mads-datasets download into a temporary folder of `cache`, and move its file into place.
+
+    Raises DownloadFailed, and OSError where `cache` cannot be written.
+    """
+    temporary = new_folder(cache.absolute())  # mads-datasets downloads nothing into a folder that exists
+    try:
+        factory = mads_factory(temporary)
+        warn(f"downloading Fashion-MNIST from {factory.settings.dataset_url}")
+        (temporary / "factory").write_bytes(pickle.dumps(factory))
+        _fetch(temporary, silence_s=silence_s, limit_s=limit_s)
+        target = _mads_file(cache)
+        target.parent.mkdir(exist_ok=True)
+        move_into_place(_mads_file(temporary), target)
+    finally:
+        remove(temporary)
+    return target
+
+
+def _fetch(folder: Path, *, silence_s: float, limit_s: float) -> None:
+    """Run the download of the factory in `folder` in a process of its own, and end it when it takes too long."""
+    command = [sys.executable, "-P", str(Path(__file__).with_name("fetch.py")), "factory", str(2 * limit_s)]
+    pipe, null = subprocess.PIPE, subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=folder, stdin=null, stdout=pipe, stderr=null, text=True) as process:  # noqa: S603
+        try:
+            said = _wait(process, _mads_file(folder), silence_s=silence_s, limit_s=limit_s)
+        finally:
+            process.kill()
+    if process.returncode == NOT_WRITTEN:
+        raise DataError(f"cannot write {folder} ({said.strip()}): {REMEDY}")
+    if process.returncode:
+        raise DownloadFailed(said.strip() or f"mads-datasets ended with exit code {process.returncode}")
+
+
+def _wait(process: subprocess.Popen[str], file: Path, *, silence_s: float, limit_s: float) -> str:
+    """Wait for the end of the download to `file` and return its output; raise DownloadFailed at a time limit."""
+    began_s = changed_s = time.monotonic()
+    size = None
+    while True:
+        try:
+            return process.communicate(timeout=0.1)[0]
+        except subprocess.TimeoutExpired:
+            now_s = time.monotonic()
+        before, size = size, _progress(file)
+        if size is None or size != before:
+            changed_s = now_s
+        if now_s - changed_s > silence_s:
+            raise DownloadFailed(f"no data arrived for {silence_s:g} s")
+        if now_s - began_s > limit_s:
+            raise DownloadFailed(f"the download took more than {limit_s:g} s")
+
+
+def _progress(file: Path) -> int | None:
+    """Bytes downloaded so far; None before the download has begun, while libraries are imported."""
+    if not file.parent.exists():
+        return None
+    return file.stat().st_size if file.exists() else 0
+
+
+def _read_mads_file(path: Path) -> Official:
+    """Read mads-datasets' file with its factory, which runs no code that a pickle might contain."""
+    factory = mads_factory(path.parent.parent)
+    settings = factory.settings.model_copy(update={"name": path.parent.name})  # the folder may have any name
+    try:
+        splits = type(factory)(settings, datadir=factory.datadir).create_dataset()
+        tensors = (part for name in ("train", "valid") for part in (splits[name].data, splits[name].labels))
+        official = Official(*(tensor.byte().numpy() for tensor in tensors))
     except Exception as error:  # torch.load raises nearly anything on a damaged file
         found = f"{type(error).__name__}; {path.stat().st_size} bytes"
-        expected = f"expected mads-datasets' file with MD5 {MADS_MD5}"
+        expected = f"expected mads-datasets' file with MD5 {settings.digest}"
         raise DataError(f"{path} cannot be read as tensors ({found}), {expected}: delete it to download it") from error
-
-
-def _load_pt(path: Path) -> Official:
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    names = ("traindata", "trainlabels", "testdata", "testlabels")
-    official = Official(*(_from_pt(content, name, idx, path) for name, idx in zip(names, IDX_FILES, strict=True)))
-    _check_labels(official.train_labels, path)
-    _check_labels(official.test_labels, path)
-    fingerprint = fingerprint_official(official)
-    if fingerprint != FASHION_MNIST_FINGERPRINT and file_digest(path, "md5") != MADS_MD5:
-        raise DataError(
-            f"{path} is not Fashion-MNIST: SHA-256 of its arrays {fingerprint}, expected {FASHION_MNIST_FINGERPRINT}"
-        )
+    found = fingerprint_official(official)
+    if found != FASHION_MNIST_FINGERPRINT and file_digest(path, "md5") != settings.digest:
+        expected = f"expected {FASHION_MNIST_FINGERPRINT}"
+        raise DataError(f"{path} is not Fashion-MNIST: SHA-256 of its arrays {found}, {expected}: {REMEDY}")
     return official
 
 
-def _from_pt(content: object, name: str, idx: IdxFile, path: Path) -> Bytes:
-    tensor = content.get(name) if isinstance(content, dict) else None
-    if not isinstance(tensor, torch.Tensor):
-        raise DataError(f"{path} must hold a tensor '{name}', found {type(tensor).__name__}")
-    if tuple(tensor.shape) != idx.shape:
-        raise DataError(
-            f"{path}: '{name}' has the dimensions {_times(tuple(tensor.shape))}, expected {_times(idx.shape)}"
-        )
-    whole = tensor.to(torch.uint8)
-    if not torch.equal(whole.to(tensor.dtype), tensor):
-        raise DataError(f"{path}: '{name}' must hold whole numbers from 0 to 255, found others ({tensor.dtype})")
-    return whole.numpy()
-
-
-# --- download ------------------------------------------------------------------------------------------------------
-
-
-def _download(
-    url: str,
-    target: Path,
-    *,
-    md5: str,
-    silence_s: float = SILENCE_S,
-    limit_s: float = DOWNLOAD_S,
-    warn: Callable[[str], None] = lambda message: None,
-) -> None:
-    """Download to a temporary file beside the folder of `target`, check it, move it into place.
-
-    Raises NoNetwork without an answer for `silence_s` or an end within `limit_s`; DataError for a wrong file.
-    """
-    began_s = time.monotonic()
-    with _ask(url, silence_s) as response:
-        warn(f"downloading Fashion-MNIST from {url}")
-        partial: Path | None = None
-        try:
-            # not in the folder itself: mads-datasets never downloads again once that exists
-            target.parent.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=".fashionmnist-", dir=target.parent.parent)
-            partial = Path(name)
-            with os.fdopen(handle, "wb") as file:
-                for block in _blocks(response, deadline_s=began_s + limit_s):
-                    file.write(block)
-                file.flush()
-                os.fsync(file.fileno())
-            _check_download(partial, url, md5, response.headers.get("Content-Length"))
-            target.parent.mkdir(exist_ok=True)
-            partial.replace(target)
-        except OSError as error:
-            raise DataError(f"cannot write {target.parent.parent} ({reason_of(error)}): {REMEDY}") from error
-        finally:
-            if partial is not None:
-                partial.unlink(missing_ok=True)
-
-
-def _ask(url: str, silence_s: float) -> HTTPResponse:
-    """Open the URL, giving up after `silence_s` even where looking up the name hangs."""
-    answers: queue.SimpleQueue[HTTPResponse | Exception] = queue.SimpleQueue()
-
-    def ask() -> None:
-        try:
-            answers.put(urllib.request.urlopen(url, timeout=silence_s))  # noqa: S310 - the URL is ours
-        except Exception as error:
-            answers.put(error)
-
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        answer = answers.get(timeout=silence_s)
-    except queue.Empty:
-        raise NoNetwork(f"{url} did not answer within {silence_s:g} s") from None
-    if isinstance(answer, Exception):
-        reason = answer.reason if isinstance(answer, urllib.error.URLError) else answer
-        raise NoNetwork(f"{url}: {reason}") from answer
-    return answer
-
-
-def _blocks(response: HTTPResponse, *, deadline_s: float) -> Iterator[bytes]:
-    while True:
-        try:
-            block = response.read1(1 << 18)
-        except (OSError, HTTPException) as error:
-            raise NoNetwork(f"the download of {response.url} broke off: {reason_of(error)}") from error
-        if not block:
-            return
-        if time.monotonic() > deadline_s:
-            raise NoNetwork(f"the download of {response.url} took too long")
-        yield block
-
-
-def _check_download(path: Path, url: str, md5: str, n_expected: str | None) -> None:
-    n_bytes = path.stat().st_size
-    if n_expected is not None and n_bytes != int(n_expected):
-        raise DataError(f"{url} was cut short: {n_bytes} bytes, expected {n_expected}: try again, or {REMEDY}")
-    if (found := file_digest(path, "md5")) != md5:
-        raise DataError(f"{url} sent a wrong file: MD5 {found} ({n_bytes} bytes), expected {md5}: {REMEDY}")
-
-
-# --- fingerprints --------------------------------------------------------------------------------------------------
+# --- fingerprint and errors -----------------------------------------------------------------------------------------
 
 
 def fingerprint_official(official: Official) -> str:
     """A fingerprint of the four arrays and their shapes."""
     return fingerprint(*(part for array in official for part in (str(array.shape), np.ascontiguousarray(array).data)))
-
-
-def fingerprint(*parts: str | bytes | memoryview) -> str:
-    """The first 12 hex digits of the SHA-256 of all parts together."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part.encode() if isinstance(part, str) else part)
-    return digest.hexdigest()[:12]
-
-
-def file_digest(path: Path, algorithm: str) -> str:
-    """The digest of a file in hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
-
-
-# --- errors --------------------------------------------------------------------------------------------------------
 
 
 def reason_of(error: BaseException) -> str:

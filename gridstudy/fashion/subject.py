@@ -32,12 +32,9 @@ def prepare_data(
 ) -> Data:
     """Find the images, split them and keep the splits in the cache; raise StudyError where that fails."""
     from gridstudy.fashion.data import prepare
-    from gridstudy.fashion.sources import CLASS_NAMES, DataError
+    from gridstudy.fashion.garments import CLASS_NAMES
 
-    try:
-        prepared = prepare(dataset, data_dir=data_dir, validation=validation, recorded=recorded, warn=warn)
-    except DataError as error:
-        raise StudyError(str(error)) from None
+    prepared = prepare(dataset, data_dir=data_dir, validation=validation, recorded=recorded, warn=warn)
     labels = [COURSE_PROTOCOL] * (validation == "test") + [STAND_IN] * prepared.dataset.startswith("garments")
     return Data(
         content=prepared, identity=DataIdentity(**prepared.identity),
@@ -76,6 +73,13 @@ def _describe_machine(device: str) -> Mapping[str, str]:
     from gridstudy.fashion.training import describe_machine
 
     return describe_machine(device)
+
+
+def _check_content(content: Any) -> None:
+    from gridstudy.fashion.data import PreparedData, check_unchanged
+
+    if isinstance(content, PreparedData):
+        check_unchanged(content)
 
 
 def _portable(content: Any) -> Any:
@@ -119,6 +123,7 @@ SUBJECT = Subject(
     set_up_worker=_set_up_worker,
     estimate_seconds=_estimate_seconds,
     check=_check,
+    check_content=_check_content,
     portable=_portable,
     describe_machine=_describe_machine,
     prepare_logdir=_prepare_logdir,

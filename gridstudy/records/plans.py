@@ -40,6 +40,8 @@ class Plan:
     seeds: tuple[int, ...] = ()
     first_look: int = DEFAULT_FIRST_LOOK
     superseded: tuple[Mapping[str, Any], ...] = ()
+    datasets: tuple[str, ...] = ()
+    """The data sets that it was ever planned on."""
 
 
 def plan_path(logdir: Path, experiment: str) -> Path:
@@ -48,14 +50,20 @@ def plan_path(logdir: Path, experiment: str) -> Path:
 
 
 def write_plan(
-    logdir: Path, experiment: Experiment, description: Description, *, seeds: Sequence[int], n_complete: int
+    logdir: Path,
+    experiment: Experiment,
+    description: Description,
+    *,
+    seeds: Sequence[int],
+    dataset: str,
+    n_complete: int,
 ) -> Plan:
     """Write down the plan, and append `seeds`; a hypothesis changed since then is kept, with `n_complete` trials run.
 
     Raises StudyError where the plan that is there cannot be read or is of another subject.
     """
     first_look = len(seeds) if len(seeds) >= LEAST_SEEDS else DEFAULT_FIRST_LOOK
-    plan = Plan(experiment, description, tuple(dict.fromkeys(seeds)), first_look)
+    plan = Plan(experiment, description, tuple(dict.fromkeys(seeds)), first_look, datasets=(dataset,))
     recorded = find_plan(logdir, experiment.name)
     if recorded is not None:
         plan = _revise(recorded, plan, n_complete=n_complete)
@@ -90,7 +98,8 @@ def _revise(recorded: Plan, plan: Plan, *, n_complete: int) -> Plan:
         superseded.append({**_claim(recorded.experiment), "changed": now, "n_complete": n_complete})
     first_look = recorded.first_look if recorded.seeds else plan.first_look
     seeds = tuple(dict.fromkeys((*recorded.seeds, *plan.seeds)))
-    return replace(plan, superseded=tuple(superseded), seeds=seeds, first_look=first_look)
+    datasets = tuple(dict.fromkeys((*recorded.datasets, *plan.datasets)))
+    return replace(plan, superseded=tuple(superseded), seeds=seeds, first_look=first_look, datasets=datasets)
 
 
 def _claim(experiment: Experiment) -> dict[str, Any]:
@@ -123,7 +132,8 @@ def _plan_table(plan: Plan) -> dict[str, Any]:
         "hyperparameters": [_without_none(asdict(h)) for h in plan.description.hyperparameters],
     }
     return {
-        "seeds": list(plan.seeds), "first_look": plan.first_look, "experiment": experiment,
+        "seeds": list(plan.seeds), "first_look": plan.first_look, "datasets": list(plan.datasets),
+        "experiment": experiment,
         "description": description, "superseded": [dict(table) for table in plan.superseded],
     }  # fmt: skip
 
@@ -142,6 +152,7 @@ def read_plan(path: Path) -> Plan:
             seeds=content.wholes("seeds"),
             first_look=content.whole("first_look"),
             superseded=tuple(content.array("superseded")),
+            datasets=content.strings("datasets"),
         )
     except StudyError as error:
         raise RecordError(f"does not describe an experiment ({error})") from None

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gridstudy.core.errors import StudyError
 from gridstudy.core.files import flush_folder
@@ -32,24 +32,34 @@ def trial_folder(logdir: Path, trial: TrialConfig) -> Path:
     return logdir.joinpath(*trial.trial_id.split("/"))
 
 
-def trial_state(logdir: Path, trial: TrialConfig) -> tuple[TrialState, str]:
-    """The trial's state on disk, with the reason where a result is there that cannot be used.
+class TrialStatus(NamedTuple):
+    """What the disk says of a trial: `note` is why a result that is there cannot be used."""
 
-    Raises StudyError where the result is whole and stands for something else than this trial.
+    state: TrialState
+    note: str = ""
+    result: TrialResult | None = None
+    run: TrialRun | None = None
+
+
+def trial_status(logdir: Path, trial: TrialConfig) -> TrialStatus:
+    """The trial's state on disk, with its record where it is complete.
+
+    Raises StudyError where the record is whole and stands for something else than this trial.
     """
     folder = trial_folder(logdir, trial)
-    result = folder / RESULT_FILE
-    if os.path.lexists(result):
+    path = folder / RESULT_FILE
+    if os.path.lexists(path):
         try:
-            check_same_trial(read_result(result)[0].trial, trial)
+            result, run = read_result(path)
+            check_same_trial(result.trial, trial)
         except FormatError as error:
-            raise StudyError(f"{result} {error}; give another --logdir") from None
+            raise StudyError(f"{path} {error}; give another --logdir") from None
         except RecordError as error:
-            return TrialState.INTERRUPTED, f"{result} {error}"
-        return TrialState.COMPLETE, ""
+            return TrialStatus(TrialState.INTERRUPTED, f"{path} {error}")
+        return TrialStatus(TrialState.COMPLETE, result=result, run=run)
     if os.path.lexists(folder / ERROR_FILE):
-        return TrialState.FAILED, ""
-    return (TrialState.INTERRUPTED if os.path.lexists(folder) else TrialState.MISSING), ""
+        return TrialStatus(TrialState.FAILED)
+    return TrialStatus(TrialState.INTERRUPTED if os.path.lexists(folder) else TrialState.MISSING)
 
 
 def check_same_trial(found: TrialConfig, wanted: TrialConfig) -> None:
@@ -100,7 +110,7 @@ def _outcome_table(result: TrialResult) -> dict[str, Any]:
         "diverged": result.diverged,
         "test_score": result.test_score,
         "cost": configuration.cost,
-        "confusion": [list(row) for row in result.confusion],
+        "confusion": [" ".join(map(str, row)) for row in result.confusion],
         "configuration": dict(configuration.resolved),
         "settings": dict(configuration.settings),
         "budgets": dict(configuration.budgets),
@@ -130,7 +140,7 @@ def _read_outcome(table: Fields) -> TrialResult:
     result = TrialResult(
         trial=trial, score=table.number("score"), diverged=table.flag("diverged"),
         curves=_read_curves(table.table("curves")), test_score=table.number("test_score"),
-        confusion=_read_confusion(table.array("confusion")),
+        confusion=_read_confusion(table.strings("confusion")),
     )  # fmt: skip
     table.end()
     if not configuration.settings.items() <= configuration.resolved.items():
@@ -153,12 +163,12 @@ def _read_curves(table: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
     return curves
 
 
-def _read_confusion(rows: list[Any]) -> tuple[tuple[int, ...], ...]:
-    if not all(
-        isinstance(row, list) and len(row) == len(rows) and all(type(n) is int and n >= 0 for n in row) for row in rows
-    ):
+def _read_confusion(lines: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    """A row of counts per line; raise RecordError unless the matrix is square."""
+    rows = tuple(tuple(int(n) if n.isdecimal() else -1 for n in line.split()) for line in lines)
+    if not all(len(row) == len(rows) and min(row) >= 0 for row in rows):
         raise RecordError("has a confusion matrix that is not square or counts something else than examples")
-    return tuple(tuple(row) for row in rows)
+    return rows
 
 
 def _read_run(table: Fields, *, n_epochs: int) -> TrialRun:

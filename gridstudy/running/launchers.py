@@ -5,6 +5,7 @@ A launcher turns jobs into events. It knows nothing of trials: it calls one pick
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -13,17 +14,32 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
+from gridstudy.core.errors import StudyError
+from gridstudy.running.cores import Cores, allowed_cores, use_cores
+from gridstudy.running.worker_start import (
+    PRELOADER,
+    compare_modules,
+    loaded_modules,
+    restore_environment,
+    safe_start,
+)
+
 GRACE_S = 5.0
 """Seconds that running jobs get to finish when the study is interrupted."""
+
+POLL_S = 0.5
+"""How often jobs that may time out are looked at, in seconds."""
+
+N_STARTS = 3
+RESTART_PAUSE_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -51,19 +67,29 @@ class Crashed:
 
 Event = Started | Finished | Crashed
 
+Timeout = Callable[[Any], float]
+"""Job -> the seconds from its own start after which it counts as hung; asked again while the job runs."""
+
 
 class Launcher(Protocol):
     """Runs jobs somewhere. Closing the iterator early stops what still runs."""
 
-    def run(self, function: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Event]:
-        """Call `function` once per job, in the order given as far as workers allow, and tell what happens."""
+    def run(
+        self, function: Callable[[Any], Any], jobs: Iterable[Any], *, timeout_s: Timeout | None = None
+    ) -> Iterator[Event]:
+        """Call `function` once per job, in the order given as far as workers allow, and tell what happens.
+
+        A job that takes longer than `timeout_s` has crashed. Raises StudyError where no worker can be had.
+        """
         ...
 
 
 class InProcessLauncher:
-    """Runs one job after another in the calling process."""
+    """Runs one job after another in the calling process, for as long as each takes: nothing could end it there."""
 
-    def run(self, function: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Event]:
+    def run(
+        self, function: Callable[[Any], Any], jobs: Iterable[Any], *, timeout_s: Timeout | None = None
+    ) -> Iterator[Event]:
         for job in jobs:
             yield Started(job)
             yield _call(function, job)
@@ -93,7 +119,10 @@ class LocalLauncher:
     ) -> None:
         method = start_method or ("forkserver" if sys.platform.startswith("linux") else "spawn")
         self._context: BaseContext = multiprocessing.get_context(method)
-        self._context.set_forkserver_preload(list(preload))
+        preload = tuple(preload)
+        self._context.set_forkserver_preload([PRELOADER] if preload else [])
+        self._preload = preload
+        self._cores = allowed_cores()  # before torch is imported, which may bind this process to one of them
         self.n_workers = n_workers
         self._setup = setup
 
@@ -102,19 +131,25 @@ class LocalLauncher:
         if self._context.get_start_method() == "forkserver":
             from multiprocessing import forkserver
 
-            with _interruptions_held():
+            with _few_resources(), safe_start(self._preload):
                 forkserver.ensure_running()
 
-    def run(self, function: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Event]:
+    def run(
+        self, function: Callable[[Any], Any], jobs: Iterable[Any], *, timeout_s: Timeout | None = None
+    ) -> Iterator[Event]:
         """As the protocol says; after GRACE_S, or a second interruption, running jobs are killed."""
         waiting = deque(jobs)
-        workers = [self._start(function) for _ in range(min(self.n_workers, len(waiting)))]
+        workers: list[_Worker] = []
         try:
+            for _ in range(min(self.n_workers, len(waiting))):
+                workers.append(self._start(function))
             for worker in workers:
                 yield worker.assign(waiting.popleft())
             while any(worker.job is not None for worker in workers):
-                for number in _ready(workers):
-                    event = workers[number].collect()
+                for number in _ready(workers, None if timeout_s is None else POLL_S):
+                    event = workers[number].collect(timeout_s)
+                    if event is None:
+                        continue
                     if isinstance(event, Crashed):  # alive or not: what a failure spoils, as a GPU's state, it keeps
                         workers[number].end()
                         workers[number] = self._start(function)
@@ -125,26 +160,39 @@ class LocalLauncher:
             _stop(workers)
 
     def _start(self, function: Callable[[Any], Any]) -> _Worker:
+        for _ in range(N_STARTS):
+            with suppress(EOFError, ConnectionError), _few_resources(), safe_start(self._preload):
+                return self._start_once(function)
+            time.sleep(RESTART_PAUSE_S)  # the fork server has died; the next start begins another
+        raise StudyError(
+            "cannot start worker processes: the process that starts them ends at once; "
+            "check the limits on memory and processes (ulimit -a), then rerun the same command"
+        )
+
+    def _start_once(self, function: Callable[[Any], Any]) -> _Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(theirs, function, self._setup), daemon=True)  # type: ignore[attr-defined]
-        with _interruptions_held():
+        start = _WorkerStart(self._setup, self._cores, loaded_modules())
+        process = self._context.Process(target=_work, args=(theirs, function, start), daemon=True)  # type: ignore[attr-defined]
+        try:
             process.start()
-        theirs.close()
+        finally:
+            theirs.close()
         return _Worker(process, ours)
 
 
 @contextmanager
-def _interruptions_held() -> Iterator[None]:
-    """Let Ctrl-C wait, and let processes that are started inside never see it, not even while they import."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # when it starts, it lets interruptions through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+def _few_resources() -> Iterator[None]:
+    """Turn a lack of memory, files or processes while a worker starts into a StudyError."""
     try:
         yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    except (ConnectionError, FileNotFoundError):
+        raise
+    except (OSError, MemoryError) as error:
+        reason = str(error) or type(error).__name__
+        raise StudyError(
+            f"cannot start worker processes: {reason}; raise the limits on open files, memory and processes "
+            "(ulimit -a) or use fewer --workers, then rerun the same command"
+        ) from None
 
 
 @dataclass
@@ -154,21 +202,30 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     job: Any = None
+    started_s: float = 0.0
 
     def assign(self, job: Any) -> Started:
-        self.job = job
+        self.job, self.started_s = job, time.monotonic()
         with suppress(OSError):  # it has died idle; collect() will say so
             self.connection.send(job)
         return Started(job)
 
-    def collect(self) -> Finished | Crashed:
-        """Wait for the end of the job."""
+    def collect(self, timeout_s: Timeout | None) -> Finished | Crashed | None:
+        """The end of the job, or None while it may still run."""
+        if not self.connection.poll():
+            limit_s = math.inf if timeout_s is None else timeout_s(self.job)
+            if time.monotonic() - self.started_s < limit_s:
+                return None
+            job, self.job = self.job, None
+            return Crashed(job, f"no result within {limit_s:.0f} s; the worker was killed")
         job, self.job = self.job, None
         try:
             value, reason = self.connection.recv()
         except (EOFError, OSError):
             self.process.join()
             return Crashed(job, _describe_exit(self.process.exitcode))
+        if isinstance(reason, StudyError):
+            raise reason
         return Finished(job, value) if reason is None else Crashed(job, reason)
 
     def end(self) -> None:
@@ -178,10 +235,11 @@ class _Worker:
         self.process.join()
 
 
-def _ready(workers: list[_Worker]) -> list[int]:
-    """Wait until a job has ended; the numbers of the workers that had one."""
+def _ready(workers: list[_Worker], patience_s: float | None) -> list[int]:
+    """Wait until a job has ended, at most `patience_s`; the numbers of the workers to look at."""
     busy = {worker.connection: number for number, worker in enumerate(workers) if worker.job is not None}
-    return [busy[connection] for connection in wait(list(busy))]  # type: ignore[index]
+    ended = [busy[connection] for connection in wait(list(busy), patience_s)]  # type: ignore[index]
+    return ended or list(busy.values())
 
 
 def _describe_exit(exitcode: int | None) -> str:
@@ -209,16 +267,34 @@ def _stop(workers: list[_Worker]) -> None:
             worker.process.join()
 
 
-def _work(connection: Connection, function: Callable[[Any], Any], setup: Callable[[], None] | None) -> None:
-    """A worker's life: jobs come in, (value, None) or (None, traceback) go out, until the other end closes."""
+@dataclass(frozen=True)
+class _WorkerStart:
+    """What a worker needs before its first job: what to set up, its cores, and the files of the runner's modules."""
+
+    setup: Callable[[], None] | None
+    cores: Cores
+    modules: Mapping[str, str]
+
+
+def _work(connection: Connection, function: Callable[[Any], Any], start: _WorkerStart) -> None:
+    """A worker's life: jobs come in, (value, None) or (None, traceback) go out, until the other end closes.
+
+    A worker that runs other modules than the runner says so once, as a StudyError in place of a traceback.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the runner decides
+    restore_environment()
+    use_cores(start.cores)
     jobs: deque[Any] = deque()
     arrived = threading.Semaphore(0)
     threading.Thread(target=_receive, args=(connection, jobs, arrived), daemon=True).start()
-    if setup is not None:
-        setup()
+    if start.setup is not None:
+        start.setup()
+    refusal = compare_modules(start.modules)
     while True:
         arrived.acquire()
+        if refusal is not None:
+            connection.send((None, StudyError(refusal)))
+            continue
         event = _call(function, jobs.popleft())
         connection.send((event.value, None) if isinstance(event, Finished) else (None, event.reason))
 

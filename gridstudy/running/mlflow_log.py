@@ -11,15 +11,16 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gridstudy.core.errors import StudyError
-from gridstudy.core.study import Experiment, TrialConfig, TrialResult, TrialRun
-from gridstudy.records.records import RESULT_FILE, read_result, trial_folder
+from gridstudy.core.experiment import Experiment
+from gridstudy.core.subject import Objective
+from gridstudy.core.trial import TrialConfig, TrialResult, TrialRun
+from gridstudy.records.trials import RESULT_FILE, read_result, trial_folder
 from gridstudy.running.runner import Progress
 
 if TYPE_CHECKING:
@@ -64,11 +65,12 @@ class MLflowProgress:
         uri: str,
         logdir: Path,
         experiments: Sequence[Experiment],
+        objective: Objective,
         warn: Callable[[str], None],
     ) -> None:
         self._inner = inner
         self._warn = warn
-        self._settings = {"uri": uri, "logdir": logdir, "experiments": experiments}
+        self._settings = {"uri": uri, "logdir": logdir, "experiments": experiments, "objective": objective}
         self._arrived: queue.Queue[TrialConfig | None] = queue.Queue()
         self._pending: list[TrialConfig] = []
         self._n_complete = 0
@@ -76,9 +78,9 @@ class MLflowProgress:
         self._problem = ""
         self._thread = threading.Thread(target=self._write, name="mlflow", daemon=True)
 
-    def start(self, *, n_trials: int, results: Iterable[TrialResult], cost_left: float) -> None:
+    def start(self, *, n_trials: int, results: Iterable[TrialResult], work_left: float) -> None:
         results = list(results)
-        self._inner.start(n_trials=n_trials, results=results, cost_left=cost_left)
+        self._inner.start(n_trials=n_trials, results=results, work_left=work_left)
         for result in results:
             self._add(result.trial)
         self._thread.start()
@@ -100,7 +102,7 @@ class MLflowProgress:
         self._wait()
         if n := self._n_complete - self._n_written:
             reason = self._problem or f"it took none in {SILENCE_S:.0f} s"
-            self._warn(f"MLflow lacks {n} of the trials ({reason}); the same command adds them")
+            self._warn(f"{n} trials were not logged to MLflow ({reason}); rerun the command to add them")
 
     def _add(self, trial: TrialConfig) -> None:
         self._n_complete += 1
@@ -143,8 +145,9 @@ class MLflowProgress:
 class RunStore:
     """MLflow's runs of one study, found by the trial that each stands for."""
 
-    def __init__(self, uri: str, *, logdir: Path, experiments: Sequence[Experiment]) -> None:
+    def __init__(self, uri: str, *, logdir: Path, experiments: Sequence[Experiment], objective: Objective) -> None:
         self._logdir = logdir
+        self._objective = objective
         self._experiments = experiments
         with _quietly():
             self._client = _connect(uri or f"sqlite:///{(logdir / 'mlflow.db').resolve().as_posix()}")
@@ -179,9 +182,9 @@ class RunStore:
             tags={**trial_tags(result, run), **tags},
         )
         run_id = created.info.run_id
-        params = [Param(name, str(value)) for name, value in asdict(trial.configuration).items()]  # type: ignore[no-untyped-call]
+        params = [Param(name, str(value)) for name, value in trial.configuration.items()]  # type: ignore[no-untyped-call]
         self._client.log_batch(run_id, params=params)
-        for metrics in _chunks(trial_metrics(result, run), METRICS_AT_ONCE):
+        for metrics in _chunks(trial_metrics(result, run, self._objective), METRICS_AT_ONCE):
             self._client.log_batch(run_id, metrics=metrics)
         for path in sorted(folder.rglob("*.toml")):
             self._client.log_artifact(run_id, str(path))
@@ -196,8 +199,8 @@ def trial_tags(result: TrialResult, run: TrialRun) -> dict[str, str]:
         "trial_id": trial.trial_id,
         "configuration": trial.configuration.name,
         "seed": str(trial.seed),
-        "dataset": trial.dataset,
-        "validation": trial.validation,
+        "dataset": trial.data.dataset,
+        "validation": trial.data.validation,
         "diverged": "yes" if result.diverged else "no",
         "host": run.host,
         "device": run.device,
@@ -210,20 +213,23 @@ def experiment_tags(trial: TrialConfig, experiments: Iterable[Experiment]) -> di
     return {"experiment." + re.sub(r"[^\w./ -]", "_", name): "yes" for name in serving}
 
 
-def trial_metrics(result: TrialResult, run: TrialRun) -> list[Metric]:
+def trial_metrics(result: TrialResult, run: TrialRun, objective: Objective) -> list[Metric]:
     """The learning curve, a step per epoch from 1, then what the whole trial has; losses beyond all numbers are nan."""
     from mlflow.entities import Metric
 
     start_ms, end_ms = _span_ms(run)
-    times = [start_ms + int(1000 * s) for s in accumulate(run.epoch_duration_s)]
+    durations = run.epoch_duration_s or (run.duration_s / max(1, result.n_epochs),) * result.n_epochs
+    times = [start_ms + int(1000 * s) for s in accumulate(durations)]
     metrics = [
         Metric(name, value if math.isfinite(value) else math.nan, time, step)
-        for name, values in asdict(result.curve).items()
+        for name, values in result.curves.items()
         for step, (value, time) in enumerate(zip(values, times, strict=True), start=1)
     ]
     metrics.append(Metric("duration_s", run.duration_s, end_ms, 0))
-    if not result.diverged:
-        metrics.append(Metric("test_accuracy", result.test_accuracy, end_ms, 0))
+    if objective.name not in result.curves and math.isfinite(result.score):
+        metrics.append(Metric(objective.name, result.score, end_ms, 0))
+    if math.isfinite(result.test_score):
+        metrics.append(Metric(objective.test_name, result.test_score, end_ms, 0))
     return metrics
 
 

@@ -12,8 +12,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from gridstudy.core.study import TrialConfig, TrialResult, TrialRun
-from gridstudy.running.runner import relative_cost
+from gridstudy.core.trial import TrialConfig, TrialResult, TrialRun
 
 PLAIN_INTERVAL_S = 5.0
 
@@ -27,12 +26,12 @@ class StudyTracker:
         self.n_failed = 0
         self.running: dict[TrialConfig, float] = {}
         self._objectives: dict[str, list[float]] = defaultdict(list)
-        self._cost_left = 0.0
-        self._cost_done = 0.0
+        self._work_left = 0.0
+        self._work_done = 0.0
         self._clock = time.monotonic()
 
-    def start(self, *, n_trials: int, results: Iterable[TrialResult], cost_left: float) -> None:
-        self.n_trials, self._cost_left, self._clock = n_trials, cost_left, time.monotonic()
+    def start(self, *, n_trials: int, results: Iterable[TrialResult], work_left: float) -> None:
+        self.n_trials, self._work_left, self._clock = n_trials, work_left, time.monotonic()
         for result in results:
             self._count(result)
 
@@ -55,9 +54,9 @@ class StudyTracker:
 
     def time_left(self) -> float | None:
         """Seconds, once anything is done to tell from."""
-        if not self._cost_done:
+        if not self._work_done:
             return None
-        return (time.monotonic() - self._clock) / self._cost_done * self._cost_left
+        return (time.monotonic() - self._clock) / self._work_done * self._work_left
 
     def best(self) -> str:
         """The configuration of the highest mean so far, with that mean and the number of its seeds."""
@@ -74,13 +73,13 @@ class StudyTracker:
 
     def _leave(self, trial: TrialConfig) -> None:
         self.running.pop(trial, None)
-        cost = relative_cost(trial.configuration)
-        self._cost_done += cost
-        self._cost_left -= cost
+        cost = trial.configuration.work
+        self._work_done += cost
+        self._work_left -= cost
 
     def _count(self, result: TrialResult) -> None:
         self.n_done += 1
-        self._objectives[result.trial.configuration.name].append(result.objective)
+        self._objectives[result.trial.configuration.name].append(result.score)
 
 
 class PlainProgress(StudyTracker):
@@ -111,8 +110,8 @@ class LiveProgress(StudyTracker):
         self._task = self._bar.add_task("trials", total=None)
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4)
 
-    def start(self, *, n_trials: int, results: Iterable[TrialResult], cost_left: float) -> None:
-        super().start(n_trials=n_trials, results=results, cost_left=cost_left)
+    def start(self, *, n_trials: int, results: Iterable[TrialResult], work_left: float) -> None:
+        super().start(n_trials=n_trials, results=results, work_left=work_left)
         self._live.start()
 
     def trial_failed(self, trial: TrialConfig, reason: str, *, final: bool) -> None:

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import errno
-import os
-import socket
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from filelock import FileLock, Timeout
-
-from gridstudy.core.errors import StudyError
+from gridstudy.core.errors import StopStudy, StudyError
+from gridstudy.core.experiment import Experiment
 from gridstudy.core.files import write_atomic
-from gridstudy.core.study import Configuration, Experiment, TrialConfig, TrialResult, TrialRun, TrialState
-from gridstudy.records.records import (
-    ERROR_FILE,
-    LOG_FILE,
-    RESULT_FILE,
-    Confirmation,
-    RecordError,
-    find_results,
-    read_result,
-    trial_folder,
-    trial_state,
-    write_confirmation,
-    write_experiment,
-)
+from gridstudy.core.space import Configuration
+from gridstudy.core.subject import Objective
+from gridstudy.core.trial import TrialConfig, TrialResult, TrialRun, TrialState
+from gridstudy.records.trials import ERROR_FILE, LOG_FILE, trial_folder, trial_status
 from gridstudy.running.launchers import Crashed, Event, Finished, Launcher, Started
+from gridstudy.running.planning import PlannedTrial
+from gridstudy.running.timeouts import TrialClock
 
 N_ATTEMPTS = 2
 """A trial that fails is tried once more."""
@@ -39,16 +28,12 @@ N_ATTEMPTS = 2
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors that every further trial would meet as well: disk full, quota used up, read-only."""
 
-LOCK_FILE = ".lock"
-CONFIRMATION_SEED = 1000
-"""Seeds from here up confirm a selection and serve no other estimate."""
-
 
 class Progress(Protocol):
     """What the runner tells of a study as it goes."""
 
-    def start(self, *, n_trials: int, results: Iterable[TrialResult], cost_left: float) -> None:
-        """`results` are there already; `cost_left` is in the unit of relative_cost."""
+    def start(self, *, n_trials: int, results: Iterable[TrialResult], work_left: float) -> None:
+        """`results` are there already; `work_left` is in the unit of Configuration.work."""
 
     def trial_started(self, trial: TrialConfig) -> None: ...
 
@@ -59,15 +44,6 @@ class Progress(Protocol):
     def stop(self) -> None: ...
 
 
-@dataclass(frozen=True)
-class PlannedTrial:
-    """A trial with its state on disk; `note` says why a result that is there cannot be used."""
-
-    trial: TrialConfig
-    state: TrialState
-    note: str = ""
-
-
 @dataclass
 class Summary:
     """How a study stands after a run."""
@@ -75,99 +51,13 @@ class Summary:
     results: list[TrialResult] = field(default_factory=list)
     failures: dict[TrialConfig, str] = field(default_factory=dict)
     n_run: int = 0
+    n_left: int = 0
+    """Trials that were not reached, because the time was up."""
     duration_s: float = 0.0
 
 
-def plan_trials(
-    experiments: Iterable[Experiment], seeds: Sequence[int], *, data: Mapping[str, Any], logdir: Path
-) -> list[PlannedTrial]:
-    """Every distinct trial of the experiments with its state, longest first.
-
-    `data` holds dataset, dataset_fingerprint, split_fingerprint and validation.
-    """
-    configurations = dict.fromkeys(c for experiment in experiments for c in experiment.configurations)
-    trials = [TrialConfig(configuration=c, seed=seed, **data) for c in configurations for seed in seeds]
-    trials.sort(key=lambda trial: -relative_cost(trial.configuration))
-    return [PlannedTrial(trial, *trial_state(logdir, trial)) for trial in trials]
-
-
-def relative_cost(configuration: Configuration) -> float:
-    """About how long a trial takes, in arbitrary units: a cost per update, per weight touched and per product."""
-    c = configuration
-    update = 3e5 + 2.0 * c.parameters + c.parameters * c.batch_size / 16
-    evaluation = 10_000 * c.parameters / 64
-    return c.epochs * (c.train_steps * update + evaluation)
-
-
-def check_logdir(logdir: Path) -> None:
-    """Raise StudyError where `logdir` cannot be a log directory."""
-    place = Path(os.path.realpath(logdir))  # missing/../file is that file, although no missing is there
-    if (os.path.lexists(logdir) and not logdir.is_dir()) or (place.exists() and not place.is_dir()):
-        raise StudyError(f"the log directory must be a folder; {logdir} is a file")
-    try:
-        str(logdir).encode()
-    except UnicodeEncodeError:
-        raise StudyError(f"the log directory's name must be text in UTF-8; got {str(logdir)!r}") from None
-
-
-def recorded_dataset(logdir: Path) -> str | None:
-    """The dataset of the newest readable record in `logdir`, if there is one."""
-    for path in sorted(find_results(logdir), key=_time_of_change, reverse=True):
-        try:
-            return read_result(path)[0].trial.dataset
-        except RecordError:
-            continue
-    return None
-
-
-def _time_of_change(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-@contextmanager
-def lock_logdir(logdir: Path) -> Iterator[None]:
-    """Hold the log directory for this process; the lock of a process that died is void.
-
-    Raises StudyError where another runner holds it.
-    """
-    logdir.mkdir(parents=True, exist_ok=True)
-    holder = logdir / f"{LOCK_FILE}.holder"
-    lock = FileLock(logdir / LOCK_FILE)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StudyError(
-            f"one runner per log directory: {logdir} is in use by {_name_holder(holder)}; "
-            "wait for it or give another --logdir"
-        ) from None
-    try:
-        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
-        yield
-    finally:
-        with suppress(OSError):
-            holder.unlink(missing_ok=True)
-        lock.release()
-
-
-def _name_holder(holder: Path) -> str:
-    try:
-        return " ".join(holder.read_text(encoding="utf-8", errors="replace").split()) or "another process"
-    except OSError:
-        return "another process"
-
-
-def record_plans(logdir: Path, experiments: Iterable[Experiment], confirmations: Sequence[Confirmation]) -> None:
-    """Write down, before the first trial, what is asked and expected, or which selections are to be confirmed."""
-    if confirmations:
-        for confirmation in confirmations:
-            write_confirmation(logdir, confirmation)
-        return
-    for experiment in experiments:
-        complete = sum(len(list(logdir.glob(f"{c.name}/seed*/{RESULT_FILE}"))) for c in experiment.configurations)
-        write_experiment(logdir, experiment, n_complete=complete)
+def _trust() -> None:
+    """Check nothing: nobody else can write to the log directory."""
 
 
 def run_study(
@@ -177,34 +67,60 @@ def run_study(
     train: Callable[..., Any],
     launcher: Launcher,
     progress: Progress,
+    check: Callable[[], None] = _trust,
+    clock: TrialClock | None = None,
 ) -> Summary:
     """Run every trial that is not complete, each at most N_ATTEMPTS times, and return what is there at the end.
 
     `train(trial, attempt=...)` trains one trial, and the launcher calls it; what finishes has been recorded and carries
-    (TrialResult, TrialRun). The caller holds the lock of `logdir`.
+    (TrialResult, TrialRun). The caller holds the lock of `logdir`, and `check` raises StudyError where it is lost.
+    A trial that takes longer than `clock` allows is ended and counts as failed. An interruption carries the number of
+    complete trials.
     """
-    summary = Summary(results=[_read_complete(logdir, p) for p in planned if p.state is TrialState.COMPLETE])
+    summary = Summary(results=[p.result for p in planned if p.result is not None])
     todo = [p.trial for p in planned if p.state is not TrialState.COMPLETE]
-    clock = time.perf_counter()
-    progress.start(
-        n_trials=len(planned), results=summary.results, cost_left=sum(relative_cost(t.configuration) for t in todo)
-    )
+    began_s = time.perf_counter()
+    clock = clock or TrialClock()
+    for p in planned:
+        if p.run is not None:
+            clock.observe(p.trial, p.run)
+    progress.start(n_trials=len(planned), results=summary.results, work_left=sum(t.configuration.work for t in todo))
     try:
         for attempt in range(1, N_ATTEMPTS + 1):
-            events = launcher.run(partial(train, attempt=attempt), todo)
-            todo = _follow(events, summary, progress=progress, logdir=logdir, final=attempt == N_ATTEMPTS)
+            events = launcher.run(partial(train, attempt=attempt), todo, timeout_s=clock.timeout_s)
+            events = _checked(events, check)
+            final = attempt == N_ATTEMPTS
+            todo = _follow(events, summary, progress=progress, clock=clock, logdir=logdir, final=final)
+    except KeyboardInterrupt as interruption:
+        n_complete = sum(trial_status(logdir, p.trial).state is TrialState.COMPLETE for p in planned)
+        interruption.args = (f"{n_complete} of {len(planned)} trials complete",)
+        raise
     finally:
-        summary.duration_s = time.perf_counter() - clock
+        summary.duration_s = time.perf_counter() - began_s
         progress.stop()
     return summary
 
 
-def _read_complete(logdir: Path, planned: PlannedTrial) -> TrialResult:
-    return read_result(trial_folder(logdir, planned.trial) / RESULT_FILE)[0]
+def _checked(events: Iterator[Event], check: Callable[[], None]) -> Iterator[Event]:
+    """Pass events on while `check` raises nothing, which is asked before each and at the end."""
+    try:
+        for event in events:
+            check()
+            yield event
+        check()
+    finally:
+        if isinstance(events, Generator):
+            events.close()
 
 
 def _follow(
-    events: Iterable[Event], summary: Summary, *, progress: Progress, logdir: Path, final: bool
+    events: Iterable[Event],
+    summary: Summary,
+    *,
+    progress: Progress,
+    clock: TrialClock,
+    logdir: Path,
+    final: bool,
 ) -> list[TrialConfig]:
     """Take note of what happens to trials; return those that failed.
 
@@ -220,6 +136,7 @@ def _follow(
                     summary.results.append(result)
                     summary.failures.pop(trial, None)
                     summary.n_run += 1
+                    clock.observe(trial, run)
                     progress.trial_finished(result, run)
                 case Crashed(trial, reason):
                     failed.append(trial)
@@ -236,18 +153,19 @@ def _follow(
 
 def _settle(event: Event, logdir: Path) -> Event:
     """The event; a trial whose worker died after its result was written has finished, and must not run again."""
-    if isinstance(event, Crashed) and trial_state(logdir, event.job)[0] is TrialState.COMPLETE:
-        return Finished(event.job, read_result(trial_folder(logdir, event.job) / RESULT_FILE))
+    if isinstance(event, Crashed):
+        status = trial_status(logdir, event.job)
+        if status.state is TrialState.COMPLETE:
+            return Finished(event.job, (status.result, status.run))
     return event
 
 
 def _check_room(logdir: Path, reason: str) -> None:
-    """Raise StudyError where `reason`, the last line of a traceback, says that nothing more can be written."""
+    """Raise StudyError where `reason`, the last line of a traceback, says that every further trial would fail."""
+    if (fault := reason.partition(f"{StopStudy.__name__}: ")[2]) and reason.startswith(StopStudy.__module__):
+        raise StudyError(fault)
     if any(f"[Errno {code}]" in reason for code in NO_ROOM):
-        raise StudyError(
-            f"the study needs a log directory that it can write to; {logdir} gave {reason}; "
-            "make room, and the same command goes on from here"
-        )
+        raise StudyError(f"cannot write to {logdir}: {reason}; make room and rerun the same command to resume")
 
 
 def record_failure(folder: Path, reason: str) -> None:
@@ -259,27 +177,29 @@ def record_failure(folder: Path, reason: str) -> None:
     write_atomic(folder / ERROR_FILE, "\n".join(lines).encode())
 
 
-def best_configurations(experiment: Experiment, results: Iterable[TrialResult]) -> list[dict[str, Any]]:
-    """The experiment's configurations by falling mean objective: name, mean, sd (None for one seed), n, n_diverged.
+def best_configurations(
+    experiment: Experiment, results: Iterable[TrialResult], objective: Objective
+) -> list[dict[str, Any]]:
+    """The experiment's configurations, the best mean objective first: configuration, mean, sd (None for one seed), n.
 
-    Configurations with a diverged seed come last, unranked.
+    Configurations with a diverged seed, `n_diverged`, come last, unranked.
     """
     by_configuration: dict[Configuration, list[TrialResult]] = {}
     for result in results:
         if result.trial.configuration in experiment.configurations:
             by_configuration.setdefault(result.trial.configuration, []).append(result)
     rows = [_summarise(c, rs) for c, rs in by_configuration.items()]
-    return sorted(rows, key=lambda row: (row["n_diverged"] > 0, -row["mean"]))
+    return sorted(rows, key=lambda row: (row["n_diverged"] > 0, -objective.sign * row["mean"]))
 
 
 def _summarise(configuration: Configuration, results: Sequence[TrialResult]) -> dict[str, Any]:
     from statistics import fmean, stdev
 
-    objectives = [result.objective for result in results]
+    scores = [result.score for result in results]
     return {
-        "name": configuration.name,
-        "mean": fmean(objectives),
-        "sd": stdev(objectives) if len(objectives) > 1 else None,
-        "n": len(objectives),
+        "configuration": configuration,
+        "mean": fmean(scores),
+        "sd": stdev(scores) if len(scores) > 1 else None,
+        "n": len(scores),
         "n_diverged": sum(result.diverged for result in results),
     }

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path, PosixPath, WindowsPath
 from typing import Any
 
 from loguru import logger
 from tomlserializer import TOMLSerializer
 
+from gridstudy.core.errors import StopStudy, StudyError
 from gridstudy.core.machine import describe_machine
 from gridstudy.core.source import source_digest
 from gridstudy.core.subject import Data, Objective, Subject
@@ -44,14 +45,25 @@ class OutcomeError(ValueError):
 
 
 def run_trial(
-    trial: TrialConfig, *, source: SubjectSource, data: Data, logdir: Path, device: str, attempt: int
+    trial: TrialConfig,
+    *,
+    source: SubjectSource,
+    data: Data,
+    logdir: Path,
+    device: str,
+    attempt: int,
+    check: Callable[[], None] = lambda: None,
 ) -> tuple[TrialResult, TrialRun]:
-    """Clear the trial's folder, train it there and complete it with its result; a result that is there is kept."""
+    """Clear the trial's folder, train it there and complete it with its result; a result that is there is kept.
+
+    `check` raises StudyError where the log directory is no longer held, and is called before the result is placed.
+    """
     folder = trial_folder(logdir, trial)
     if (known := _known_result(folder, trial)) is not None:
         return known
     clear_trial(folder)
     result, run = train_trial(trial, folder, source=source, data=data, device=device, attempt=attempt)
+    _or_stop(check)
     if (known := _known_result(folder, trial)) is not None:  # of another runner, whose lock did not reach us
         return known
     write_result(folder, result, run)
@@ -95,6 +107,8 @@ def train_trial(
     with _log_to(folder / LOG_FILE):
         TOMLSerializer.save(_FlatTrial(trial), folder / TRIAL_FILE)
         outcome = subject.train(trial, data.content, folder, device, epochs)
+    if subject.check_content is not None:
+        _or_stop(partial(subject.check_content, data.content))
     result = check_outcome(trial, outcome, epochs.curves(), objective=subject.objective, data=data)
     n_epochs = result.n_epochs
     run = TrialRun(
@@ -106,6 +120,13 @@ def train_trial(
         **{"device": device, "arithmetic": "", **_describe(subject, source, device)},
     )
     return result, run
+
+
+def _or_stop(check: Callable[[], None]) -> None:
+    try:
+        check()
+    except StudyError as error:
+        raise StopStudy(str(error)) from error
 
 
 def check_outcome(
@@ -143,7 +164,7 @@ def _describe(subject: Subject, source: SubjectSource, device: str) -> dict[str,
     own = dict(subject.describe_machine(device)) if subject.describe_machine else {}
     core = Path(__file__).parents[1] / "core"
     return {
-        **describe_machine(subject.packages), **own, "source": source_digest([*core.glob("*.py"), *source.files()])
+        **describe_machine(subject.packages), **own, "source": source_digest([core, *source.files()])
     }  # fmt: skip
 
 

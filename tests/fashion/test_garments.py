@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gridstudy.fashion.garments import draw_garments
-from gridstudy.fashion.sources import CLASS_NAMES
+from gridstudy.fashion.garments import CLASS_NAMES, draw_garments
 
 CONFUSABLE = [0, 2, 4, 6]
 

@@ -5,17 +5,24 @@ import hashlib
 import http.server
 import os
 import pickle
+import shutil
 import socket
+import ssl
+import subprocess
+import sys
 import threading
+from contextlib import suppress
 
 import numpy as np
 import pytest
 import torch
+from mads_datasets import DatasetFactoryProvider, DatasetType
+from mads_datasets.settings import fashionmnistsettings
 
 from gridstudy.fashion import sources
 from gridstudy.fashion.data import prepare
-from gridstudy.fashion.sources import NoNetwork
-from tests.fashion_mnist import idx_bytes, read_tiny, refusal, silent, write_pt
+from gridstudy.fashion.sources import DownloadFailed
+from tests.fashion_mnist import idx_bytes, ignore, mads_file, read_tiny, refusal, silent, write_pt
 
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = sources.IDX_FILES
 
@@ -43,7 +50,7 @@ def test_a_broken_environment_is_an_error(monkeypatch):
 
 
 def test_auto_takes_the_cache_of_mads_datasets(tiny):
-    write_pt(sources._mads_file(), read_tiny(tiny))
+    write_pt(mads_file(), read_tiny(tiny))
     assert prepare("auto", warn=silent).dataset == "fashion-mnist"
 
 
@@ -53,21 +60,21 @@ def garments_are_small(monkeypatch):
 
 
 def test_auto_without_a_network_warns_and_draws_garments(garments_are_small):
-    sources._mads_file().parent.mkdir(parents=True)  # what a failed download of mads-datasets leaves
+    mads_file().parent.mkdir(parents=True)  # what a failed download of mads-datasets leaves
     warnings = []
     assert prepare("auto", warn=warnings.append).dataset == "garments"
-    assert "NOT FASHION-MNIST" in warnings[0]
-    assert len(warnings) == 1
+    assert [("downloading" in line, "NOT FASHION-MNIST" in line) for line in warnings] == [(True, False), (False, True)]
+    assert "127.0.0.1 cannot be reached" in warnings[1]
 
 
 def test_fashion_mnist_without_a_network_says_what_to_do():
-    assert "--data-dir" in refusal("fashion-mnist")
+    assert "--data-dir" in refusal("fashion-mnist", warn=ignore)
 
 
 def test_auto_keeps_to_the_dataset_of_the_records(garments_are_small, tiny, monkeypatch):
     assert prepare("auto", recorded="garments", warn=silent).dataset == "garments"
     monkeypatch.setenv("GRIDSTUDY_CACHE", str(tiny.parent / "another"))
-    assert "no network" in refusal("auto", recorded="fashion-mnist")
+    assert "the download failed" in refusal("auto", recorded="fashion-mnist", warn=ignore)
     assert str(tiny) in refusal("auto", recorded="garments", data_dir=tiny)
     assert prepare("auto", recorded="fashion-mnist", data_dir=tiny, warn=silent).dataset == "fashion-mnist"
 
@@ -82,16 +89,38 @@ def test_unknown_names_are_refused(options):
 # --- reading -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("place", ["", "FashionMNIST/raw"])
-@pytest.mark.parametrize("gzipped", [False, True])
-def test_idx_files_are_read_in_every_layout(tiny, tmp_path, place, gzipped):
-    folder = tmp_path / "layout" / place
-    folder.mkdir(parents=True)
+def zip_into(tiny, folder):
     for idx in sources.IDX_FILES:
-        content = (tiny / idx.name).read_bytes()
-        (folder / (idx.name + ".gz" * gzipped)).write_bytes(gzip.compress(content) if gzipped else content)
-    prepared = prepare("fashion-mnist", data_dir=tmp_path / "layout", warn=silent)
+        (folder / f"{idx.name}.gz").write_bytes(gzip.compress((tiny / idx.name).read_bytes()))
+
+
+@pytest.mark.parametrize("given", ["root", "root/FashionMNIST", "root/FashionMNIST/raw"])
+@pytest.mark.parametrize("gzipped", [False, True])
+def test_idx_files_are_read_in_every_layout_of_torchvision(tiny, tmp_path, given, gzipped):
+    raw = tmp_path / "root" / "FashionMNIST" / "raw"
+    raw.parent.mkdir(parents=True)
+    shutil.copytree(tiny, raw)
+    if gzipped:
+        zip_into(tiny, raw)
+        for idx in sources.IDX_FILES:
+            (raw / idx.name).unlink()
+    prepared = prepare("fashion-mnist", data_dir=tmp_path / given, warn=silent)
     assert prepared.dataset_fingerprint == sources.FASHION_MNIST_FINGERPRINT
+
+
+@pytest.mark.parametrize("idx", sources.IDX_FILES, ids=lambda idx: idx.name)
+def test_a_damaged_file_is_named_and_the_good_one_beside_it_is_used(tiny, idx):
+    zip_into(tiny, tiny)
+    (tiny / idx.name).write_bytes((tiny / idx.name).read_bytes()[:-9])
+    warnings = []
+    prepared = prepare("fashion-mnist", data_dir=tiny, warn=warnings.append)
+    assert prepared.dataset_fingerprint == sources.FASHION_MNIST_FINGERPRINT
+    (line,) = warnings
+    assert line.startswith(f"{tiny / idx.name} has only")
+    assert line.endswith(f"using {tiny / idx.name}.gz instead")
+    (tiny / f"{idx.name}.gz").write_bytes(b"")
+    (tiny.parent / "cache").rename(tiny.parent / "old cache")
+    assert f"{idx.name}.gz" in refusal("fashion-mnist", data_dir=tiny, warn=ignore)
 
 
 @pytest.mark.parametrize("place", ["fashionmnist.pt", "fashionmnist/fashionmnist.pt"])
@@ -172,7 +201,7 @@ def test_folders_that_cannot_hold_data_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
     assert "holds no Fashion-MNIST" in refusal("auto", data_dir=tmp_path / "empty")
     assert "is a file" in refusal("auto", data_dir=tmp_path / "file")
-    assert "is nothing" in refusal("auto", data_dir=tmp_path / "none")
+    assert "is missing" in refusal("auto", data_dir=tmp_path / "none")
     assert refusal("auto", data_dir=tmp_path / ("long" * 100))
     assert "leave one of the two out" in refusal("garments", data_dir=tmp_path)
 
@@ -194,13 +223,11 @@ def test_a_pickle_that_runs_code_is_not_run(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"traindata": None}, "must hold a tensor 'traindata'"),
-        ({"testlabels": torch.zeros(19, dtype=torch.uint8)}, "dimensions 19, expected 20"),
-        ({"testlabels": torch.full((20,), 11)}, "label 11"),
-        ({"testlabels": torch.full((20,), -1)}, "whole numbers"),
-        ({"testdata": torch.full((20, 28, 28), 0.5)}, "whole numbers"),
-        ({"testdata": torch.full((20, 28, 28), float("nan"))}, "whole numbers"),
-        ({"testdata": torch.full((20, 28, 28), float("inf"))}, "whole numbers"),
+        ({"traindata": None}, "cannot be read as tensors"),
+        ({"testlabels": torch.zeros(19, dtype=torch.uint8)}, "not Fashion-MNIST: SHA-256"),
+        ({"testlabels": torch.full((20,), 11)}, "not Fashion-MNIST: SHA-256"),
+        ({"testlabels": torch.full((20,), -1)}, "not Fashion-MNIST: SHA-256"),
+        ({"testdata": torch.full((20, 28, 28), float("nan"))}, "not Fashion-MNIST: SHA-256"),
         ({"testdata": torch.zeros(20, 28, 28, dtype=torch.uint8)}, "not Fashion-MNIST: SHA-256"),
     ],
 )
@@ -214,7 +241,7 @@ def test_faults_of_tensors_get_one_line(tiny, tmp_path, changes, told):
 
 @pytest.mark.parametrize("spoil", [lambda content: content[:1_000], lambda content: b"", lambda content: b"<html>"])
 def test_damaged_files_of_mads_datasets_are_refused(tiny, spoil):
-    path = sources._mads_file()
+    path = mads_file()
     write_pt(path, read_tiny(tiny))
     path.write_bytes(spoil(path.read_bytes()))
     assert f"{path} cannot be read" in refusal("auto")
@@ -224,11 +251,11 @@ def test_damaged_files_of_mads_datasets_are_refused(tiny, spoil):
 
 
 @pytest.fixture
-def serve():
-    """Start a server on the loopback that sends `body`, and claims a length; returns its URL."""
+def serve(monkeypatch, tmp_path):
+    """Start a server on the loopback, which mads-datasets then takes for its own; returns the port."""
     servers = []
 
-    def start(body, length=None, status=200):
+    def start(body=b"", length=None, status=200, tls=False):
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 self.send_response(status)
@@ -236,13 +263,19 @@ def serve():
                 self.end_headers()
                 self.wfile.write(body)
 
+            do_CONNECT = do_GET
+
             def log_message(self, *args):
                 pass
 
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if tls:
+            server.socket = _own_certificate(tmp_path).wrap_socket(server.socket, server_side=True)
+            server.handle_error = lambda *args: None  # the client ends the handshake
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}/fashionmnist.pt"
+        _point_to(monkeypatch, f"http{'s' * tls}://127.0.0.1:{server.server_port}", body)
+        return server.server_port
 
     yield start
     for server in servers:
@@ -250,67 +283,131 @@ def serve():
         server.server_close()
 
 
-def left_behind(target):
-    return sorted(path.name for path in target.parent.parent.rglob("*")) if target.parent.parent.exists() else []
+def _point_to(monkeypatch, address, body=b""):
+    monkeypatch.setattr(fashionmnistsettings, "dataset_url", f"{address}/fashionmnist.pt")
+    monkeypatch.setattr(fashionmnistsettings, "digest", hashlib.md5(body).hexdigest())
 
 
-def test_a_download_is_checked_and_moved_into_place(serve):
-    target = sources._mads_file()
-    body = os.urandom(600_000)
-    sources._download(serve(body), target, md5=hashlib.md5(body).hexdigest())
-    assert target.read_bytes() == body
-    assert left_behind(target) == ["fashionmnist", "fashionmnist.pt"]
+def _own_certificate(folder):
+    if shutil.which("openssl") is None:
+        pytest.skip("makes a certificate with openssl")
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", folder / "key.pem", "-out", folder / "certificate.pem"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *files, *subject]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    return context
 
 
-def test_auto_downloads_what_mads_datasets_would(serve, tiny, tmp_path, monkeypatch):
+@pytest.fixture
+def served(serve, tiny, tmp_path):
+    """What a good server sends, which it does."""
     write_pt(tmp_path / "served.pt", read_tiny(tiny))
     body = (tmp_path / "served.pt").read_bytes()
-    monkeypatch.setattr(sources, "MADS_URL", serve(body))
-    monkeypatch.setattr(sources, "MADS_MD5", hashlib.md5(body).hexdigest())
+    serve(body)
+    return body
+
+
+def left_behind():
+    return sorted(path.name for path in mads_file().parents[1].rglob("*"))
+
+
+def test_auto_downloads_with_mads_datasets_into_its_cache(served):
+    mads_file().parent.mkdir(parents=True)  # mads-datasets alone would never download into it
     said = []
     assert prepare("auto", warn=said.append).dataset == "fashion-mnist"
-    assert "downloading" in said[0]
-    assert sources._mads_file().read_bytes() == body
+    (line,) = said
+    assert "downloading" in line
+    assert mads_file().read_bytes() == served
+    assert left_behind() == ["fashionmnist", "fashionmnist.pt"]
+    splits = DatasetFactoryProvider.create_factory(DatasetType.FASHION).create_dataset()
+    assert (len(splits["train"]), len(splits["valid"])) == (60, 20)
 
 
-def test_a_wrong_or_truncated_download_is_an_error_and_leaves_nothing(serve, monkeypatch):
-    for url, told in ((serve(b"<html>"), "wrong file: MD5"), (serve(b"cut", length=100), "3 bytes, expected 100")):
-        monkeypatch.setattr(sources, "MADS_URL", url)
-        assert told in refusal("auto", warn=lambda message: None)
-        assert left_behind(sources._mads_file()) == []
+def test_the_line_on_certificates_names_the_variable_that_helps(serve, tiny, tmp_path, monkeypatch, garments_are_small):
+    write_pt(tmp_path / "served.pt", read_tiny(tiny))
+    serve((tmp_path / "served.pt").read_bytes(), tls=True)
+    assert "REQUESTS_CA_BUNDLE" in refusal("fashion-mnist", warn=ignore)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "nothing.pem"))
+    assert "REQUESTS_CA_BUNDLE" in refusal("fashion-mnist", warn=ignore)
+    said = []
+    assert prepare("auto", warn=said.append).dataset == "garments"
+    assert "REQUESTS_CA_BUNDLE" in said[-1]
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
+    assert prepare("fashion-mnist", warn=ignore).dataset == "fashion-mnist"
 
 
-def test_an_error_page_counts_as_no_network(serve):
-    with pytest.raises(NoNetwork, match="Forbidden"):
-        sources._download(serve(b"", status=403), sources._mads_file(), md5="")
+def through_a_proxy(serve, monkeypatch):
+    port = serve(status=407)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+    _point_to(monkeypatch, "https://fashion.invalid")
 
 
-def test_a_server_that_never_answers_counts_as_no_network():
+def to_a_login_page(serve, monkeypatch):
+    serve(b"<html>Log in, please</html>")
+    monkeypatch.setattr(fashionmnistsettings, "digest", "0" * 32)
+
+
+FAULTS_OF_NETWORKS = {
+    "a proxy that asks for a password": (through_a_proxy, "HTTPS_PROXY"),
+    "the same, without encryption": (lambda serve, monkeypatch: serve(status=407), "HTTPS_PROXY"),
+    "a login page": (to_a_login_page, "login page"),
+    "a download cut short": (lambda serve, monkeypatch: serve(b"cut", length=100), "broke off"),
+    "an error page": (lambda serve, monkeypatch: serve(status=403), "403"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS_OF_NETWORKS)
+def test_auto_draws_garments_where_the_network_fails_and_fashion_mnist_is_refused(
+    fault, serve, monkeypatch, garments_are_small
+):
+    prepare_network, told = FAULTS_OF_NETWORKS[fault]
+    prepare_network(serve, monkeypatch)
+    line = refusal("fashion-mnist", warn=ignore)
+    assert told in line
+    said = []
+    assert prepare("auto", warn=said.append).dataset == "garments"
+    assert told in said[-1]
+    assert "NOT FASHION-MNIST" in said[-1]
+    assert left_behind() == []
+
+
+def test_a_server_that_never_answers_is_given_up(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
-        with pytest.raises(NoNetwork):
-            sources._download(url, sources._mads_file(), md5="", silence_s=0.2)
-    assert left_behind(sources._mads_file()) == []
+        _point_to(monkeypatch, f"http://127.0.0.1:{server.getsockname()[1]}")
+        with pytest.raises(DownloadFailed, match="no data arrived"):
+            sources.download(mads_file().parents[1], warn=ignore, silence_s=0.3)
+    assert left_behind() == []
 
 
-@pytest.mark.parametrize(("limits", "told"), [({"silence_s": 0.2}, "broke off"), ({"limit_s": 0.2}, "took too long")])
-def test_a_download_that_stalls_or_drips_ends_in_time(limits, told):
+@pytest.mark.parametrize(("limits", "told"), [({"silence_s": 0.5}, "no data arrived"), ({"limit_s": 4}, "more than 4")])
+def test_a_download_that_stalls_or_drips_ends_in_time(limits, told, monkeypatch):
     def drip(server):
-        connection, _ = server.accept()
-        with connection:
+        with suppress(OSError), server.accept()[0] as connection:
             connection.recv(1_000)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-            done.wait(0 if "limit_s" in limits else 5)
-            while not done.wait(0.05):
-                connection.sendall(b".")
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + b"." * 100_000)
+            while "limit_s" in limits and not done.wait(0.05):
+                connection.sendall(b"." * 20_000)
+            done.wait()
 
     done = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
         thread = threading.Thread(target=drip, args=(server,))
         thread.start()
-        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
-        with pytest.raises(NoNetwork, match=told):
-            sources._download(url, sources._mads_file(), md5="", **limits)
-        done.set()
-        thread.join()
-    assert left_behind(sources._mads_file()) == []
+        _point_to(monkeypatch, f"http://127.0.0.1:{server.getsockname()[1]}")
+        try:
+            with pytest.raises(DownloadFailed, match=told):
+                sources.download(mads_file().parents[1], warn=ignore, **limits)
+        finally:
+            done.set()
+            thread.join()
+    assert left_behind() == []
+
+
+def test_nothing_of_mads_datasets_is_imported_before_it_is_needed():
+    code = "import sys, gridstudy.fashion.sources; sys.exit(bool({'mads_datasets', 'requests'} & set(sys.modules)))"
+    subprocess.run([sys.executable, "-c", code], check=True)

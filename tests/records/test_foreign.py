@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-
-from gridstudy.records.foreign.runs import load_foreign
 from gridstudy.records.records import (
     CURVE_COLUMNS,
     GROUP_COLUMNS,
@@ -21,6 +19,8 @@ from gridstudy.records.records import (
     write_experiment,
     write_result,
 )
+
+from gridstudy.records.foreign.runs import load_foreign
 from gridstudy.statistics.estimates import analyse
 from tests.conftest import fake_result, fake_run
 from tests.mltrainer_logs import load, write_run, write_settings

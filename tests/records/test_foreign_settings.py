@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
+from gridstudy.records.records import RecordError
 
 from gridstudy.records.foreign.settings import name_configurations, read_toml
-from gridstudy.records.records import RecordError
 from tests.mltrainer_logs import WINDOWS, load, write_events, write_run, write_settings
 
 # --- configurations ------------------------------------------------------------------------------------------------

@@ -40,10 +40,11 @@ from gridstudy.records.records import (
     write_experiment,
     write_result,
 )
-from gridstudy.running import launchers, runner
+from gridstudy.running import launchers, lock, runner
 from gridstudy.running.launchers import InProcessLauncher, LocalLauncher
+from gridstudy.running.lock import LockTimes, lock_logdir
 from gridstudy.running.progress import StudyTracker
-from gridstudy.running.runner import lock_logdir, plan_trials, recorded_dataset, run_study
+from gridstudy.running.runner import plan_trials, recorded_dataset, run_study
 from gridstudy.statistics.estimates import analyse
 from tests.conftest import DATA, fake_result, fake_run, wait_until
 from tests.fault_jobs import MEGABYTE, limit_memory, run_and_die, run_and_weigh
@@ -356,22 +357,22 @@ def test_odd_locks_get_one_line_or_are_void(run, tmp_path, there):
     (logdir / ".lock").touch()
     if there == "unreadable holder":
         (logdir / ".lock.holder").mkdir()
-        with pytest.raises(OSError, match="directory"), lock_logdir(logdir):
+        with pytest.raises(StudyError, match="must be a regular file"), lock_logdir(logdir, warn=print):
             pass
         (logdir / ".lock.holder").rmdir()
     elif there == "dead holder":
         (logdir / ".lock.holder").write_text("process 1 on another-host")
     else:
         os.utime(logdir / ".lock", (4e9, 4e9))
-    with lock_logdir(logdir):
+    with lock_logdir(logdir, warn=print, times=LockTimes(dead_after_s=0.2, poll_s=0.05)):
         pass
 
 
 def test_a_holder_that_cannot_be_read_is_another_process(tmp_path):
-    with lock_logdir(tmp_path):
+    with lock_logdir(tmp_path, warn=print):
         (tmp_path / ".lock.holder").unlink()
         (tmp_path / ".lock.holder").mkdir()
-        with pytest.raises(StudyError, match="in use by another process"), lock_logdir(tmp_path):
+        with pytest.raises(StudyError, match="in use by another process"), lock_logdir(tmp_path, warn=print):
             pass
 
 
@@ -404,13 +405,13 @@ def test_what_another_runner_completes_before_the_lock_is_ours_is_not_run_again(
     arguments = ["depth", *TINY, "--logdir", "logs"]
 
     @contextmanager
-    def late_lock(logdir):
-        monkeypatch.setattr(runner, "lock_logdir", lock_logdir)
+    def late_lock(logdir, *, warn):
+        monkeypatch.setattr(lock, "lock_logdir", lock_logdir)
         assert run(*arguments)[0] == 0
-        with lock_logdir(logdir):
-            yield
+        with lock_logdir(logdir, warn=warn) as held:
+            yield held
 
-    monkeypatch.setattr(runner, "lock_logdir", late_lock)
+    monkeypatch.setattr(lock, "lock_logdir", late_lock)
     code, out, _ = run(*arguments)
     assert code == 0
     assert "6 of 6 trials complete, 0 of them run now" in out
@@ -559,7 +560,7 @@ def test_results_that_cannot_be_used_are_said_aloud_and_made_again(run, tmp_path
     assert run("--compare", "whole", "hurt")[0] == 0
 
 
-def test_the_dataset_is_that_of_the_newest_record_that_can_be_read(whole, tmp_path, monkeypatch):
+def test_the_dataset_is_that_of_the_records_that_can_be_read(whole, tmp_path, monkeypatch):
     logdir = tmp_path / "logs"
     shutil.copytree(whole, logdir)
     path = next(find_results(logdir))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import subprocess
-import sys
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -10,12 +9,13 @@ from gridstudy.core.errors import StudyError
 from gridstudy.core.study import LearningCurve, TrialState
 from gridstudy.records.records import ERROR_FILE, RESULT_FILE, load_records, trial_folder
 from gridstudy.running.launchers import InProcessLauncher, Started
+from gridstudy.running.lock import lock_logdir
 from gridstudy.running.progress import StudyTracker
-from gridstudy.running.runner import best_configurations, lock_logdir, plan_trials, relative_cost, run_study
+from gridstudy.running.runner import best_configurations, plan_trials, recorded_dataset, relative_cost, run_study
 from tests.conftest import DATA, FakeTrainer, fake_result
 
 
-def _run(logdir, experiment, trainer, seeds=range(2), launcher=None):
+def _run(logdir, experiment, trainer, seeds=range(2), launcher=None, **options):
     planned = plan_trials([experiment], seeds, data=DATA, logdir=logdir)
     return run_study(
         planned,
@@ -23,6 +23,7 @@ def _run(logdir, experiment, trainer, seeds=range(2), launcher=None):
         train=trainer,
         launcher=launcher or InProcessLauncher(),
         progress=StudyTracker(),
+        **options,
     )
 
 
@@ -72,8 +73,8 @@ def test_a_trial_that_fails_twice_leaves_its_error_and_the_study_goes_on(tmp_pat
 
 def test_a_study_that_is_stopped_midway_goes_on_from_there(tmp_path, experiment):
     class Interrupting(InProcessLauncher):
-        def run(self, function, jobs):
-            for n, event in enumerate(super().run(function, jobs)):
+        def run(self, function, jobs, **options):
+            for n, event in enumerate(super().run(function, jobs, **options)):
                 if n == 6 and isinstance(event, Started):
                     raise KeyboardInterrupt
                 yield event
@@ -100,31 +101,56 @@ def test_a_damaged_result_is_planned_again_with_the_reason(tmp_path, experiment,
     assert "empty or cut short" in damaged.note
 
 
-def test_a_second_runner_is_turned_away_and_told_who_is_there(tmp_path):
-    with lock_logdir(tmp_path):
-        code = (
-            "import sys; from pathlib import Path; from gridstudy.running.runner import lock_logdir; "
-            "lock_logdir(Path(sys.argv[1])).__enter__()"
-        )
-        second = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
-        assert "is in use by process" in second.stderr
-    with lock_logdir(tmp_path):
-        pass
+def test_a_lock_that_is_lost_midway_ends_the_study_before_the_next_trial(tmp_path, experiment):
+    trainer = FakeTrainer(tmp_path)
+
+    def check():
+        if len(trainer.trained) == 3:
+            raise StudyError("the lock is lost")
+
+    with pytest.raises(StudyError, match="the lock is lost"):
+        _run(tmp_path, experiment, trainer, check=check)
+    assert len(trainer.trained) == 3
 
 
-def test_the_lock_of_a_process_that_died_is_void(tmp_path):
-    code = (
-        "import os, sys; from pathlib import Path; from gridstudy.running.runner import lock_logdir; "
-        "lock_logdir(Path(sys.argv[1])).__enter__(); os._exit(1)"
-    )
-    subprocess.run([sys.executable, "-c", code, tmp_path], check=False)
-    with lock_logdir(tmp_path):
-        pass
+def test_a_log_directory_that_is_deleted_during_a_study_is_no_complete_study(tmp_path, experiment):
+    logdir = tmp_path / "logs"
+
+    class Deleting(FakeTrainer):
+        def __call__(self, trial, *, attempt):
+            done = super().__call__(trial, attempt=attempt)
+            if len(self.trained) == 8:
+                shutil.rmtree(logdir)
+            return done
+
+    with (
+        lock_logdir(logdir, warn=pytest.fail) as lock,
+        pytest.raises(StudyError, match="was deleted while it was in use"),
+    ):
+        _run(logdir, experiment, Deleting(logdir), check=lock.check)
 
 
-def test_two_runners_in_one_process_are_kept_apart_too(tmp_path):
-    with lock_logdir(tmp_path), pytest.raises(StudyError, match="one runner per log directory"), lock_logdir(tmp_path):
-        pass
+def test_an_interruption_carries_the_number_of_complete_trials_on_the_disk(tmp_path, experiment):
+    class Interrupted(FakeTrainer):
+        def __call__(self, trial, *, attempt):
+            done = super().__call__(trial, attempt=attempt)
+            if len(self.trained) == 3:  # recorded, and the runner has not heard of it
+                raise KeyboardInterrupt
+            return done
+
+    with pytest.raises(KeyboardInterrupt, match="3 of 8 trials complete"):
+        _run(tmp_path, experiment, Interrupted(tmp_path))
+
+
+def test_records_of_two_datasets_need_a_choice_and_no_time_of_change_makes_it(tmp_path, experiment, make_trial):
+    assert recorded_dataset(tmp_path) is None
+    for name in ("garments", "garments-small"):
+        trial = replace(make_trial(), dataset=name)
+        FakeTrainer(tmp_path)(trial, attempt=1)
+        if name == "garments":
+            assert recorded_dataset(tmp_path) == "garments"
+    with pytest.raises(StudyError, match=r"several data sets \(garments, garments-small\); choose one with --dataset"):
+        recorded_dataset(tmp_path)
 
 
 def test_the_best_come_first_and_the_unstable_last(tmp_path, experiment, make_trial):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from gridstudy.statistics.flags import is_infeasible, overfitting, search_edges, still_improving, train_loss_rising
-from simulations.simulate import flat_curves
+from simulations.guarantees import flat_curves
 
 WIGGLE = np.array([[0.0], [0.001], [-0.001], [0.002], [0.0005]]) * np.array([1, -1, 2, 0.5, 1.5])
 

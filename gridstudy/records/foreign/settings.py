@@ -1,25 +1,28 @@
-"""The settings beside a run's log, in TOML -> hyperparameters, and a name for each configuration.
+"""The settings beside a run's log, in TOML or GIN -> hyperparameters, and a name for each configuration.
 
-mltrainer writes settings.toml and model.toml, notebooks a `*_results.toml`; keys are spelt in many ways.
+mltrainer writes settings.toml and model.toml, before version 0.2 saved_config.gin, notebooks a `*_results.toml`; keys
+are spelt in many ways.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import tomllib
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gridstudy.core.errors import StudyError
-from gridstudy.core.study import BOUNDS, HYPERPARAMETERS, OPTIMIZERS, UNKNOWN, format_value
-from gridstudy.records.records import RecordError
+from gridstudy.core.files import read_bytes
+from gridstudy.records.foreign.nested_text import flatten_text
+from gridstudy.records.foreign.table import DamageError, format_cell, parse_scalar
 
 RESULTS_SUFFIX = "_results.toml"
+GIN_FILE = "saved_config.gin"
 
 ALIASES = {
     "epochs": ("epochs", "epoch", "nepochs", "numepochs"),
@@ -33,6 +36,9 @@ ALIASES = {
     "momentum": ("momentum",),
     "weight_decay": ("weightdecay", "wd"),
 }
+HYPERPARAMETERS = tuple(ALIASES)
+WHOLE_NUMBERS = ("epochs", "train_steps", "batch_size", "units1", "units2", "depth")
+OPTIMIZERS = ("SGD", "Adam", "AdamW", "RMSprop")
 NAME_OF = {alias: name for name, aliases in ALIASES.items() for alias in aliases}
 WIDTHS = ("units", "hiddensize", "hiddensizes", "hiddenunits", "hiddendim", "hiddendims", "hiddenlayers")
 IRRELEVANT = (
@@ -44,21 +50,24 @@ NOT_DENSE = ("kernelsize", "numheads", "embeddim", "hiddensize")
 """Keys of layers beside which the widths of the linear layers do not say the network's shape."""
 
 
+NO_TOML = (ValueError, RecursionError)
+"""What tomllib raises: for wrong syntax, for integers of over 4,300 digits, and for thousands of brackets."""
+
 # --- TOML ----------------------------------------------------------------------------------------------------------
 
 
-def read_table(path: Path, problem: Callable[..., None]) -> dict[str, Any]:
-    """The content of a TOML file, as far as it can be read; empty where there is none."""
+def read_table(path: Path, problem: Callable[..., None]) -> tuple[dict[str, Any], bool]:
+    """The content of a TOML file, as far as it can be read, and whether it is there and whole."""
     if not os.path.lexists(path):
-        return {}
+        return {}, False
     try:
         content, n_lost = read_toml(path)
-    except RecordError as error:
+    except DamageError as error:
         problem(path, str(error))
-        return {}
+        return {}, False
     if n_lost:
         problem(path, f"is cut short or damaged: {n_lost} line{'s' * (n_lost > 1)} of it cannot be read")
-    return content
+    return content, not n_lost
 
 
 def model_table(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,22 +77,26 @@ def model_table(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_toml(path: Path) -> tuple[dict[str, Any], int]:
-    """A TOML file's content, and the number of its lines that were lost; raise RecordError when nothing can be read.
+    """A TOML file's content, and the number of its lines that were lost; raise DamageError when nothing can be read.
 
     On Windows tomlserializer writes paths with single backslashes, which is no TOML; those lines are mended.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise RecordError(f"cannot be read ({error.strerror or error})") from None
+    text = _read_text(path)
     try:
         return tomllib.loads(text), 0
-    except tomllib.TOMLDecodeError:
+    except NO_TOML:
         mended, n_lost = _mend(text.splitlines())
     try:
         return tomllib.loads(mended), n_lost
-    except tomllib.TOMLDecodeError as error:
-        raise RecordError(f"is no TOML ({error})") from None
+    except NO_TOML as error:
+        raise DamageError(f"is no TOML ({error})") from None
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return read_bytes(path).decode("utf-8-sig", "replace").replace("\r\n", "\n")
+    except OSError as error:
+        raise DamageError(f"cannot be read ({error.strerror or error})") from None
 
 
 def _mend(lines: Iterable[str]) -> tuple[str, int]:
@@ -106,7 +119,7 @@ def _mend_line(line: str) -> str | None:
     for attempt in (line, line.replace("\\", "\\\\"), quoted):
         try:
             tomllib.loads(attempt)
-        except tomllib.TOMLDecodeError:
+        except NO_TOML:
             continue
         return attempt
     return None
@@ -116,12 +129,20 @@ def _mend_line(line: str) -> str | None:
 
 
 def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """`{"a": {"b": 1}}` as `a.b`, 1, without what cannot change the outcome; addresses in memory are cut out."""
+    """`{"a": {"b": 1}}` and `{"a": "A(b=1)"}` as `a.b`, 1, without what cannot change the outcome.
+
+    Addresses in memory are cut out.
+    """
     for key, value in table.items():
         if isinstance(value, Mapping):
             yield from _flatten(value, f"{prefix}{key}.")
         elif _plain(key) not in IRRELEVANT:
-            yield prefix + key, re.sub(r" at 0x[0-9A-Fa-f]+", "", value) if isinstance(value, str) else value
+            cut = re.sub(r" at 0x[0-9A-Fa-f]+", "", value) if isinstance(value, str) else value
+            nested = flatten_text(cut, prefix + key) if isinstance(cut, str) else None
+            if nested is None:
+                yield prefix + key, cut
+            else:
+                yield from ((path, v) for path, v in nested.items() if _plain(path) not in IRRELEVANT)
 
 
 def _plain(path: str) -> str:
@@ -154,8 +175,9 @@ def _translate(flat: Mapping[str, Any], told: Mapping[str, Any], *, file: str) -
     used = set()
     for path, value in told.items():
         meaning = _hyperparameters(_plain(path), value)
-        settings |= meaning
-        used |= {path} if meaning else set()
+        if all(settings.get(name, v) == v for name, v in meaning.items()):  # of two that disagree both are kept
+            settings |= meaning
+            used |= {path} if meaning else set()
     return settings | {f"{file}.{path}": value for path, value in flat.items() if path not in used}
 
 
@@ -169,10 +191,16 @@ def _hyperparameters(key: str, value: Any) -> dict[str, Any]:
     if name == "optimizer":
         found = [optimizer for optimizer in OPTIMIZERS if optimizer.lower() == _plain(str(value))]
         return {"optimizer": found[0]} if found else {}
-    try:
-        return {name: BOUNDS[name].check(name, value)} if name else {}
-    except StudyError:
-        return {}
+    return {name: number} if name and (number := _number(name, value)) is not None else {}
+
+
+def _number(name: str, value: Any) -> int | float | None:
+    """A hyperparameter's value where it is a possible one; an int passes for a float, a bool for neither."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        return None
+    if name in WHOLE_NUMBERS:
+        return int(value) if value == value // 1 and value >= 1 else None
+    return float(value)
 
 
 def _shape(widths: Sequence[int]) -> dict[str, Any]:
@@ -192,7 +220,7 @@ class Results:
     @staticmethod
     def _read(files: Iterable[Path], problem: Callable[..., None]) -> Iterator[tuple[set[str], dict[str, Any]]]:
         for path in files:
-            content = read_table(path, problem)
+            content, _ = read_table(path, problem)
             if isinstance(content.get("config"), dict):
                 flat = dict(_flatten(content["config"]))
                 names = {str(content.get("experiment_name")), path.name.removesuffix(RESULTS_SUFFIX)}
@@ -217,25 +245,72 @@ class Results:
         return {}
 
 
+# --- GIN -----------------------------------------------------------------------------------------------------------
+
+
+def gin_settings(path: Path, problem: Callable[..., None]) -> dict[str, Any]:
+    """The bindings of a GIN file, hyperparameters by name, all others under `gin.SELECTOR.KEY`; empty without one."""
+    if not os.path.lexists(path):
+        return {}
+    try:
+        text = _read_text(path)
+    except DamageError as error:
+        problem(path, str(error))
+        return {}
+    flat = dict(_flatten(dict(_bindings(text))))
+    return _translate(flat, flat, file="gin")
+
+
+def _bindings(text: str) -> Iterator[tuple[str, Any]]:
+    """`selector.key` and value of each binding; macros are put in their places."""
+    macros: dict[str, Any] = {}
+    bindings: dict[str, str] = {}
+    lines = re.sub(r"\\\n\s*", " ", text).splitlines()
+    for statement in _statements(lines):
+        match = re.fullmatch(r"([\w./@]+)\s*=\s*(.*)", statement, re.DOTALL)
+        if match and "." not in match[1]:
+            macros[match[1]] = _gin_value(match[2])
+        elif match:
+            bindings[match[1]] = match[2]
+    for key, value in bindings.items():
+        yield key, macros.get(value.strip()[1:], value) if value.strip().startswith("%") else _gin_value(value)
+
+
+def _statements(lines: Iterable[str]) -> Iterator[str]:
+    """Bindings with the indented lines that continue them, without comments."""
+    statement = ""
+    for line in lines:
+        if line.startswith((" ", "\t", ")", "]", "}")) and statement:
+            statement += " " + line.strip()
+            continue
+        if statement:
+            yield statement
+        statement = "" if line.startswith(("#", "import ")) else line.strip()
+    if statement:
+        yield statement
+
+
+def _gin_value(text: str) -> Any:
+    """A number, a text, or a list of numbers; anything else as it is written."""
+    text = text.strip()
+    if text[:1] in "([" and text[-1:] in ")]":
+        parts = [parse_scalar(part) for part in text[1:-1].split(",") if part.strip()]
+        return parts if all(isinstance(part, (int, float)) for part in parts) else text
+    return parse_scalar(text)
+
+
 # --- names ---------------------------------------------------------------------------------------------------------
 
 
 def name_configurations(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A name for each run, equal for equal settings: the hyperparameters that differ between the runs.
+    """A name for each run, equal for equal settings: every setting that differs between the runs.
 
-    Where these are equal and other settings are not, those that differ are added.
+    Where none differs, the hyperparameters that are known.
     """
-    alike: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    varying = _varying(settings, HYPERPARAMETERS) or [n for n in HYPERPARAMETERS if any(n in s for s in settings)]
-    for run in settings:
-        alike[_assignments(run, varying)].append(run)
-    names = []
-    for run in settings:
-        name = _assignments(run, varying)
-        others = sorted({key for other in alike[name] for key in other} - set(HYPERPARAMETERS))
-        name = ",".join(filter(None, (name, _assignments(run, _varying(alike[name], others))))) or "unknown settings"
-        names.append(name if len(name) <= 80 else f"{name[:71].rstrip(',.=')}-{fingerprint_settings(run)}")
-    return names
+    others = sorted({key for run in settings for key in run} - set(HYPERPARAMETERS))
+    shown = _varying(settings, (*HYPERPARAMETERS, *others))
+    shown = shown or [n for n in HYPERPARAMETERS if any(n in run for run in settings)]
+    return [_assignments(run, shown) or "no settings" for run in settings]
 
 
 def _varying(settings: Iterable[Mapping[str, Any]], keys: Iterable[str]) -> list[str]:
@@ -243,11 +318,17 @@ def _varying(settings: Iterable[Mapping[str, Any]], keys: Iterable[str]) -> list
     return [key for key in keys if any(run.get(key) != runs[0].get(key) for run in runs)]
 
 
-def _assignments(settings: Mapping[str, Any], keys: Iterable[str]) -> str:
-    return ",".join(
-        f"{key if key in HYPERPARAMETERS else key.partition('.')[2]}={format_value(settings.get(key, UNKNOWN))}"
-        for key in keys
-    )
+def _assignments(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
+    names = short_names(keys)
+    return ",".join(f"{names[key]}={format_cell(settings[key])}" for key in keys if key in settings)
+
+
+def short_names(keys: Iterable[str]) -> dict[str, str]:
+    """Settings without the file that they stand in, where that is clear: `dropout.p` for `model.dropout.p`."""
+    keys = sorted(keys, key=lambda key: (HYPERPARAMETERS.index(key) if key in HYPERPARAMETERS else 99, key))
+    short = {key: key if key in HYPERPARAMETERS else key.partition(".")[2] or key for key in keys}
+    counts = Counter(short.values())
+    return {key: name if counts[name] == 1 else key for key, name in short.items()}
 
 
 def fingerprint_settings(settings: Mapping[str, Any]) -> str:

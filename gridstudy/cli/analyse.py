@@ -1,0 +1,158 @@
+"""The analysis' command line: read, estimate, draw, write."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gridstudy.cli.command_line import (
+    BAD_USAGE,
+    Parser,
+    drop_output,
+    explain_missing_package,
+    prepare_streams,
+    refuse,
+    to_path,
+)
+
+if TYPE_CHECKING:
+    from gridstudy.records.tables import Records
+    from gridstudy.statistics.findings import Findings
+
+COMPLETE, INTERRUPTED = 0, 130
+MOST_PROBLEMS = 50
+
+DESCRIPTION = "Draw the conclusions: from the logs to tables, figures and a report."
+EPILOG = """\
+writes into the output folder: report.md (yours to write in: only its computed blocks are refreshed), report.html,
+experiment_summary.csv, tables/ with trials.csv, comparisons.csv, verdicts.csv and more, visualizations/
+
+examples:
+  {command}                                  modellogs/ -> report, tables and figures here
+  {command} --logdir ../old_logs --output old    logs of other programs are read too
+  {command} --margin 1                       differences up to one percentage point do not matter
+  {command} --format pdf                     figures for print; the report shows PNG copies
+
+exit code: 0 done, 2 bad usage or nothing to analyse, 130 interrupted
+"""
+
+
+def build_parser(command: str = "python analyze_results.py") -> argparse.ArgumentParser:
+    """The command line, without any import that takes time."""
+    parser = Parser(
+        description=DESCRIPTION, epilog=EPILOG.format(command=command), allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    add = parser.add_argument
+    add("--logdir", type=to_path, default=Path("modellogs"), metavar="DIR",
+        help="where the logs are (default: modellogs)")  # fmt: skip
+    add("--output", type=to_path, default=Path(), metavar="DIR", help="where the results go (default: this folder)")
+    add("--margin", metavar="M",
+        help="differences up to this do not matter: percentage points, or the unit of the objective "
+        "(default: 0.5 points, or what the subject says)")  # fmt: skip
+    add("--format", choices=["png", "svg", "pdf"], default="png",
+        help="of the figures; with pdf, the report shows PNG copies (default: png)")  # fmt: skip
+    return parser
+
+
+def main(argv: Sequence[str] | None = None, *, command: str = "python analyze_results.py") -> int:
+    """Run the command line; return its exit code."""
+    prepare_streams()
+    try:
+        arguments = build_parser(command).parse_args(argv)
+    except SystemExit as end:
+        return COMPLETE if end.code == 0 else BAD_USAGE
+    from gridstudy.core.errors import StudyError
+
+    try:
+        return _run(arguments, " ".join([command, *map(_quote, sys.argv[1:] if argv is None else argv)]))
+    except StudyError as error:
+        return refuse(str(error))
+    except ModuleNotFoundError as error:
+        return refuse(explain_missing_package(error))
+    except OSError as error:  # a name that is too long, no room for what is printed
+        return refuse(f"system error: {error}; fix it and rerun the same command")
+    except KeyboardInterrupt:
+        print("interrupted; rerun the same command to start again", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _quote(text: str) -> str:
+    return f'"{text}"' if " " in text else text
+
+
+def _run(arguments: argparse.Namespace, command: str) -> int:
+    from gridstudy.cli.analysis import analyse_logdir, write_results
+    from gridstudy.reporting.summary import first_screen
+
+    margin = parse_margin(arguments.margin)
+    check_folders(arguments.logdir, arguments.output)
+    print(f"reading {arguments.logdir} ...", file=sys.stderr, flush=True)
+    findings, problems = analyse_logdir(arguments.logdir, margin=margin, command=command)
+    for line in first_screen(findings):
+        say(line)
+    notes = write_results(findings, arguments.output, format=arguments.format)
+    for line in [*problem_lines(findings.records), *left_out_lines(findings), *problems, *notes]:
+        say(line)
+    return COMPLETE
+
+
+def say(line: str) -> None:
+    """Print a line; where nobody reads any longer, go on without, for the files are still wanted."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        drop_output()
+
+
+def parse_margin(text: str | None) -> float | None:
+    """A margin in the unit in which differences are shown; StudyError for anything but a positive number."""
+    from gridstudy.core.errors import StudyError
+
+    if text is None:
+        return None
+    try:
+        margin = float(text)
+    except ValueError:
+        margin = math.nan
+    if not 0 < margin < math.inf:
+        raise StudyError(f"--margin takes a positive number, like 0.5; got {text!r}")
+    return margin
+
+
+def check_folders(logdir: Path, output: Path) -> None:
+    """Refuse a log directory that is not there and an output folder that cannot be written, before any work."""
+    from gridstudy.core.errors import StudyError
+
+    if not logdir.is_dir():
+        raise StudyError(
+            f"--logdir must be a folder with logs, as python grid_search_experiments.py makes one; got {logdir}"
+        )
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        probe = output / ".analyze_results.tmp"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StudyError(f"--output must be a folder that can be written; got {output} ({error.strerror})") from None
+
+
+def problem_lines(records: Records) -> list[str]:
+    """A line for each path that could not be used, with its reason."""
+    rows = records.problems.to_dict("records")
+    lines = [f"{row['state']:<12}{row['path']}: {row['reason']}" for row in rows[:MOST_PROBLEMS]]
+    more = [f"{len(rows) - MOST_PROBLEMS} more are in tables/problems.csv"] * (len(rows) > MOST_PROBLEMS)
+    return ["".join(c if c.isprintable() else "?" for c in line) for line in lines] + more
+
+
+def left_out_lines(findings: Findings) -> list[str]:
+    """A line for each group of trials that may not be analysed together with the largest."""
+    rows = findings.estimates.left_out.to_dict("records")
+    return [
+        f"left out    {row['n_trials']} trials: " + ", ".join(f"{k} {v}" for k, v in row.items() if k != "n_trials")
+        for row in rows
+    ]

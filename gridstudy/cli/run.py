@@ -1,0 +1,194 @@
+"""The runner's command line: check, prepare, plan, run, report what came out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from gridstudy.cli.command_line import BAD_USAGE, drop_output, explain_missing_package, prepare_streams, refuse
+from gridstudy.cli.run_arguments import (
+    DEFAULT_SEEDS,
+    build_parser,
+    parse_duration,
+    parse_gpu_share,
+    parse_overrides,
+    parse_seeds,
+    parse_workers,
+)
+
+if TYPE_CHECKING:
+    from gridstudy.cli.study import StudyRun
+    from gridstudy.core.experiment import Experiment
+    from gridstudy.core.subject import Subject
+    from gridstudy.running.subjects import SubjectSource
+
+COMPLETE, SOME_FAILED = 0, 1
+BUILT_IN = "gridstudy.fashion.subject"
+
+
+def main(argv: Sequence[str] | None = None, *, command: str = "python grid_search_experiments.py") -> int:
+    """Run the command line; return its exit code."""
+    from gridstudy.running.interruption import exit_code_of, sigterm_interrupts
+
+    try:
+        with sigterm_interrupts():
+            return _answer(argv, command)
+    except KeyboardInterrupt as interruption:
+        counts = f" with {interruption}" if str(interruption) else ""
+        print(f"interrupted{counts}; rerun the same command to resume", file=sys.stderr)
+        return exit_code_of(interruption)
+
+
+def _answer(argv: Sequence[str] | None, command: str) -> int:
+    """Do what the command line says, and report what stands against it in one line."""
+    prepare_streams()
+    try:
+        arguments = build_parser(command).parse_args(argv)
+    except SystemExit as end:
+        return COMPLETE if end.code == 0 else BAD_USAGE
+    from gridstudy.core.errors import StudyError
+
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
+    except StudyError as error:
+        return refuse(str(error))
+    except ModuleNotFoundError as error:
+        return refuse(explain_missing_package(error))
+    except BrokenPipeError:
+        drop_output()
+        return SOME_FAILED
+    except OSError as error:  # no permission, no room, no more processes
+        return refuse(f"system error: {error}; fix it and rerun the same command to resume")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from gridstudy.running import console
+
+    if arguments.compare:
+        from gridstudy.records.comparison import compare_outcomes
+
+        return console.print_comparison(compare_outcomes(*arguments.compare))
+    source = find_subject(arguments)
+    subject = source.load()
+    experiments, is_chosen = choose_experiments(arguments, subject)
+    if arguments.list:
+        if is_chosen:
+            console.print_experiments(experiments, subject)
+        else:
+            console.print_list(all_experiments(subject))
+        return COMPLETE
+    return _run_study(arguments, source, subject, experiments)
+
+
+def find_subject(arguments: argparse.Namespace) -> SubjectSource:
+    """Where the subject of this command comes from; StudyError where the options contradict each other."""
+    from gridstudy.core.errors import StudyError
+    from gridstudy.running.subjects import SubjectSource, source_of_file
+
+    if arguments.subject is None:
+        return SubjectSource(module=BUILT_IN)
+    given = {
+        "--data-dir": arguments.data_dir is not None, "--dataset": arguments.dataset != "auto",
+        "--validation": arguments.validation != "holdout",
+    }  # fmt: skip
+    for option in (option for option, is_given in given.items() if is_given):
+        raise StudyError(f"{option} is about the built-in data, and a subject of your own has its own; leave it out")
+    return source_of_file(arguments.subject)
+
+
+def all_experiments(subject: Subject) -> tuple[Experiment, ...]:
+    """Every experiment of a subject, in its order."""
+    return tuple(subject.parse(table, order=number) for number, table in enumerate(subject.experiments))
+
+
+def choose_experiments(arguments: argparse.Namespace, subject: Subject) -> tuple[tuple[Experiment, ...], bool]:
+    """The experiments that the command line asks for, and whether it names any; numbers are those of --list."""
+    from gridstudy.core.selection import read_study_file, select_experiments
+
+    own = read_study_file(arguments.study, subject) if arguments.study else []
+    names = [_name_of_number(text, subject) for text in arguments.experiments]
+    overrides = parse_overrides(arguments.overrides, subject)
+    return select_experiments(subject, names, overrides=overrides, own=own), bool(names or own)
+
+
+def _name_of_number(text: str, subject: Subject) -> str:
+    tables = list(subject.experiments)
+    return tables[int(text) - 1]["name"] if text.isdecimal() and 1 <= int(text) <= len(tables) else text
+
+
+def _run_study(
+    arguments: argparse.Namespace, source: SubjectSource, subject: Subject, experiments: Sequence[Experiment]
+) -> int:
+    from gridstudy.cli.study import StudyRun
+    from gridstudy.core.errors import StudyError
+    from gridstudy.running import console
+
+    if arguments.confirm and arguments.seeds is not None:
+        raise StudyError("--confirm takes as many fresh seeds as the selection had; leave --seeds out")
+    study = StudyRun(
+        source=source, subject=subject, experiments=tuple(experiments),
+        seeds=tuple(parse_seeds(str(DEFAULT_SEEDS) if arguments.seeds is None else arguments.seeds)),
+        logdir=arguments.logdir, n_workers=parse_workers(arguments.workers), device=arguments.device,
+        launcher=arguments.launcher, ray_address=arguments.ray_address,
+        gpus_per_trial=parse_gpu_share(arguments.gpus_per_trial), mlflow=arguments.mlflow,
+        confirm=arguments.confirm, warn=console.warn, trial_timeout_s=parse_duration(arguments.trial_timeout),
+    )  # fmt: skip
+    study.check_options()
+    study.warm_up(dry_run=arguments.dry_run)
+    study = study.with_subject(_with_data(arguments, study))
+    return _show_plan(study) if arguments.dry_run else _train(study)
+
+
+def _with_data(arguments: argparse.Namespace, study: StudyRun) -> Subject:
+    """The subject on the data that the command line asks for."""
+    if arguments.subject is not None:
+        return study.subject
+    from gridstudy.fashion.subject import with_data
+    from gridstudy.running.planning import check_logdir, recorded_dataset
+
+    check_logdir(arguments.logdir)
+    recorded = recorded_dataset(arguments.logdir) if arguments.dataset == "auto" else None
+    return with_data(
+        dataset=arguments.dataset, data_dir=arguments.data_dir, validation=arguments.validation, recorded=recorded,
+        warn=study.warn,
+    )  # fmt: skip
+
+
+def _train(study: StudyRun) -> int:
+    from gridstudy.running import console
+    from gridstudy.running.cores import describe_binding
+
+    if note := describe_binding():
+        study.warn(note)
+    report: Callable[..., None] = console.print_setting
+    summary = study.run(progress=console.choose_progress(), announce=report)
+    console.print_summary(
+        summary, study.experiments_run, study.logdir, study.description, analyse="python analyze_results.py"
+    )
+    return SOME_FAILED if summary.failures else COMPLETE
+
+
+def _show_plan(study: StudyRun) -> int:
+    from gridstudy.core.trial import LEAST_SEEDS
+    from gridstudy.records.tables import load_records
+    from gridstudy.running import console
+    from gridstudy.statistics.noise import planned_resolution
+
+    device, reason = study.choose_device()
+    console.print_setting(study.data, device=device, reason=reason, n_workers=study.count_workers(device))
+    planned = study.plan()
+    n_seeds = len({p.trial.seed for p in planned})
+    if n_seeds < LEAST_SEEDS:
+        resolution = f"comparisons begin at {LEAST_SEEDS} seeds; this plan has {n_seeds}"
+    else:
+        paired, unpaired, source = planned_resolution(n_seeds, load_records(study.logdir))
+        resolution = console.describe_resolution(n_seeds, paired, unpaired, source, study.subject.objective)
+    console.print_plan(
+        planned, study.experiments_run, description=study.description, resolution=resolution,
+        seconds=study.estimate_seconds(planned, device), n_workers=study.count_workers(device) or 1,
+    )  # fmt: skip
+    return COMPLETE

@@ -1,0 +1,152 @@
+"""The command line of the runner: its options, and what they may say."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gridstudy.cli.command_line import Parser, to_path
+
+if TYPE_CHECKING:
+    from gridstudy.core.subject import Subject
+    from gridstudy.core.values import Value
+
+DEFAULT_SEEDS = 5
+
+DESCRIPTION = "Run the hyperparameter study: choose experiments, train what is missing, report what came out."
+EPILOG = """\
+experiments and groups of the built-in subject:
+  epochs units batch_size depth learning_rate optimizer combined   the seven; --list shows what each asks
+  all (the default: these seven), quick (all but units), follow-up (what the seven cannot answer)
+
+examples:
+  {command}                          all seven experiments, five seeds each
+  {command} quick --seeds 3          a first look
+  {command} epochs --seeds 10        add five seeds to what is there
+  {command} epochs --set train_steps=782
+  {command} --dry-run                what would run, and for how long
+  {command} --data-dir ../shared/fashion-mnist
+  {command} --subject examples/digits.py    a subject of your own
+
+exit code: 0 all trials complete, 1 some trial failed, 2 bad usage or data, 130 interrupted, 143 terminated
+"""
+
+
+def build_parser(command: str = "python grid_search_experiments.py") -> argparse.ArgumentParser:
+    """The command line, without any import that takes time."""
+    parser = Parser(
+        description=DESCRIPTION, epilog=EPILOG.format(command=command), allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    add = parser.add_argument
+    add("experiments", nargs="*", metavar="EXPERIMENT",
+        help="experiments or groups, by name or by the number that --list shows (default: all)")  # fmt: skip
+    add("--seeds", metavar="N", help="replicates per configuration, or a range like 10-19 (default: 5)")
+    add("--subject", type=to_path, metavar="FILE.py",
+        help="a subject of your own; see examples/digits.py (default: MLPs on Fashion-MNIST)")  # fmt: skip
+    add("--study", type=to_path, metavar="FILE.toml", help="run experiments of your own; see examples/own_study.toml")
+    add("--data-dir", type=to_path, metavar="DIR", help="folder with Fashion-MNIST (IDX files or fashionmnist.pt)")
+    add("--dataset", choices=["auto", "fashion-mnist", "garments", "garments-small"], default="auto",
+        help="auto: real data where it can be had, else the built-in garments (default: auto)")  # fmt: skip
+    add("--validation", choices=["holdout", "test"], default="holdout",
+        help="what chooses: 10,000 images held out of training, or, as in the course, the test images "
+        "(default: holdout)")  # fmt: skip
+    add("--logdir", type=to_path, default=Path("modellogs"), metavar="DIR", help="where logs go (default: modellogs)")
+    add("--workers", metavar="N", help="trials at a time (default: the CPU cores; 4 on a GPU)")
+    add("--trial-timeout", metavar="TIME",
+        help="end a trial that takes longer, like 90s, 10m or 2h, and try it once more (default: 20 times the "
+        "estimate, at least 2 minutes)")  # fmt: skip
+    add("--launcher", choices=["local", "ray"], default="local",
+        help="processes of this machine, or tasks of Ray, which may have many machines (default: local)")  # fmt: skip
+    add("--ray-address", metavar="ADDRESS",
+        help="a Ray cluster, like auto, HOST:6379 or ray://HOST:10001 (default: a Ray of its own, here)")  # fmt: skip
+    add("--gpus-per-trial", metavar="F", help="the part of a GPU that each trial gets on Ray, up to 1 (default: none)")
+    add("--mlflow", nargs="?", const="", metavar="URI",
+        help="a run in MLflow per trial too (URI by default: a SQLite database, LOGDIR/mlflow.db)")  # fmt: skip
+    add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto", help="where to train (default: auto)")
+    add("--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
+        help="override a fixed hyperparameter; the experiment then has a name of its own; repeatable")  # fmt: skip
+    add("--confirm", action="store_true",
+        help="rerun the configurations that may be the best on as many fresh seeds, 1000 and up")  # fmt: skip
+    add("--dry-run", action="store_true", help="show every trial, the budgets and the time it would take; run nothing")
+    add("--list", action="store_true", help="list the experiments; with names, show all about them")
+    add("--compare", nargs=2, type=to_path, metavar=("A", "B"), help="compare the outcomes of two log directories")
+    return parser
+
+
+def parse_seeds(text: str) -> range:
+    """`5` -> seeds 0 to 4, `10-19` -> seeds 10 to 19; StudyError on anything else."""
+    from gridstudy.core.errors import StudyError
+    from gridstudy.core.trial import FIRST_CONFIRMATION_SEED
+
+    match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", text, flags=re.ASCII)
+    seeds = range(0) if not match else range(int(match[1])) if not match[2] else range(int(match[1]), int(match[2]) + 1)
+    if not seeds:
+        raise StudyError(f"--seeds takes a number of replicates like 5, or a range like 10-19; got {text!r}")
+    if seeds[-1] >= FIRST_CONFIRMATION_SEED:
+        raise StudyError(f"seeds {FIRST_CONFIRMATION_SEED} and above are reserved for --confirm; got {text!r}")
+    return seeds
+
+
+def parse_workers(text: str | None) -> int | None:
+    """A number of workers from 1 to 256; StudyError on anything else."""
+    from gridstudy.core.errors import StudyError
+
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d{1,3}", text, flags=re.ASCII) or not 1 <= int(text) <= 256:
+        raise StudyError(f"--workers takes a whole number from 1 to 256; got {text!r}")
+    return int(text)
+
+
+def parse_duration(text: str | None) -> float | None:
+    """`90`, `90s`, `10m` or `2h` in seconds; StudyError on anything else."""
+    from gridstudy.core.errors import StudyError
+
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(s|m|h|)", text, flags=re.ASCII)
+    if not match or not float(match[1]):
+        raise StudyError(f"a time is a positive number of seconds, minutes or hours, like 90s, 10m or 2h; got {text!r}")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def parse_gpu_share(text: str | None) -> float:
+    """A part of a GPU, above 0 and up to 1; 0 where none was given; StudyError on anything else."""
+    from gridstudy.core.errors import StudyError
+
+    if text is None:
+        return 0.0
+    if not (re.fullmatch(r"[0-9]*\.?[0-9]+", text, flags=re.ASCII) and 0 < float(text) <= 1):
+        raise StudyError(f"--gpus-per-trial takes a part of a GPU like 0.25, or 1; got {text!r}")
+    return float(text)
+
+
+def parse_overrides(texts: Sequence[str], subject: Subject) -> dict[str, Value]:
+    """`["train_steps=782"]` -> {"train_steps": 782}; StudyError on anything else."""
+    from gridstudy.core.errors import StudyError
+
+    overrides: dict[str, object] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise StudyError(f"--set takes NAME=VALUE, like train_steps=782; got {text!r}")
+        if name in overrides:
+            raise StudyError(f"--set gives {name} twice")
+        overrides[name] = _parse_value(value)
+    resolved = subject.search_space.resolve(overrides)
+    return {name: resolved[name] for name in overrides}
+
+
+def _parse_value(text: str) -> object:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

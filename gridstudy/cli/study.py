@@ -1,0 +1,244 @@
+"""A study from its subject to its records, as both the command line and a notebook run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gridstudy.core.errors import StudyError
+from gridstudy.core.experiment import Experiment
+from gridstudy.core.space import Configuration
+from gridstudy.core.subject import Data, Description, Subject
+from gridstudy.running.planning import (
+    PlannedTrial,
+    check_logdir,
+    plan_trials,
+    record_confirmations,
+    record_plans,
+)
+from gridstudy.running.subjects import SubjectSource
+
+if TYPE_CHECKING:
+    from gridstudy.records.plans import Confirmation
+    from gridstudy.running.launchers import Launcher
+    from gridstudy.running.lock import Lock
+    from gridstudy.running.runner import Progress, Summary
+
+N_WORKERS_ON_GPU = 4
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """All that one command runs: experiments of a subject on seeds, in a log directory, by a launcher.
+
+    Methods raise StudyError for what the user can mend.
+    """
+
+    source: SubjectSource
+    subject: Subject
+    experiments: tuple[Experiment, ...]
+    seeds: tuple[int, ...]
+    logdir: Path
+    warn: Callable[[str], None]
+    n_workers: int | None = None
+    device: str = "auto"
+    launcher: str = "local"
+    ray_address: str | None = None
+    gpus_per_trial: float = 0.0
+    mlflow: str | None = None
+    confirm: bool = False
+    trial_timeout_s: float | None = None
+
+    # --- before the run
+
+    def check_options(self) -> None:
+        """Refuse options that do not go together, before anything is imported or written."""
+        check_logdir(self.logdir)
+        if not self.source.is_portable and (self.launcher == "ray" or (self.n_workers or 1) > 1):
+            raise StudyError(
+                "a subject defined in a notebook runs in this process, one trial at a time; for more workers put it "
+                "into a file and pass the file's path"
+            )
+        if self.mlflow is not None:
+            from gridstudy.running.mlflow_log import check_uri
+
+            check_uri(self.mlflow)
+        if self.launcher != "ray":
+            if self.ray_address is not None or self.gpus_per_trial:
+                raise StudyError("--ray-address and --gpus-per-trial are for --launcher ray, which was not given")
+            return
+        if self.device not in ("auto", "cuda" if self.gpus_per_trial else "cpu"):
+            raise StudyError(
+                f"on Ray a trial trains on the CPU, or with --gpus-per-trial on CUDA; got --device {self.device}"
+            )
+        from gridstudy.running.ray_launcher import import_ray
+
+        import_ray(local=self.ray_address is None)
+
+    def warm_up(self, *, dry_run: bool) -> None:
+        """Begin to import in the background what the workers need."""
+        if not dry_run and self.launcher == "local" and self.source.is_portable:
+            self._local_launcher.warm_up()
+
+    def with_subject(self, subject: Subject) -> StudyRun:
+        """The same study of a subject with other data."""
+        changed = replace(self, subject=subject)
+        if "_local_launcher" in self.__dict__:
+            changed.__dict__["_local_launcher"] = self._local_launcher
+        return changed
+
+    @cached_property
+    def data(self) -> Data:
+        """The data, prepared once and checked against every configuration."""
+        data = self.subject.prepare()
+        if self.subject.check is not None:
+            for configuration in {c for experiment in self.experiments for c in experiment.configurations}:
+                self.subject.check(configuration, data)
+        return data
+
+    @property
+    def description(self) -> Description:
+        """What the analysis and the screen must know of the subject."""
+        return self.subject.describe(self.data)
+
+    def choose_device(self) -> tuple[str, str]:
+        """The device that trials train on, and why."""
+        if self.launcher == "ray":
+            return "cuda" if self.gpus_per_trial else "cpu", f"Ray at {self.ray_address or 'this machine'}"
+        if self.subject.choose_device is not None:
+            return self.subject.choose_device(self.device)
+        if self.device not in ("auto", "cpu"):
+            raise StudyError(f"the subject {self.subject.name!r} trains on the CPU; got --device {self.device}")
+        return "cpu", "the only device of this subject"
+
+    def count_workers(self, device: str) -> int | None:
+        """How many trials run at a time; None for all that a cluster has."""
+        from gridstudy.running.cores import count_cores
+
+        if not self.source.is_portable:
+            return 1
+        if self.n_workers is not None or self.ray_address is not None:
+            return self.n_workers
+        return N_WORKERS_ON_GPU if device not in ("cpu",) and self.launcher == "local" else count_cores()
+
+    # --- what is run
+
+    @cached_property
+    def confirmations(self) -> Sequence[Confirmation]:
+        """The selections to confirm, frozen earlier or chosen from the records now."""
+        if not self.confirm:
+            return ()
+        from gridstudy.cli.confirmations import choose_confirmations
+
+        return choose_confirmations(self.experiments, logdir=self.logdir, subject=self.subject, data=self.data)
+
+    @property
+    def experiments_run(self) -> Sequence[Experiment]:
+        """The experiments, or with --confirm their configurations to confirm."""
+        if not self.confirm:
+            return self.experiments
+        from gridstudy.cli.confirmations import restrict
+
+        return restrict(self.experiments, self.confirmations)
+
+    def plan(self) -> list[PlannedTrial]:
+        """Every trial with its state on disk."""
+        if self.confirm:
+            from gridstudy.cli.confirmations import plan_confirmations
+
+            return plan_confirmations(
+                self.experiments_run, self.confirmations, subject=self.subject, data=self.data, logdir=self.logdir
+            )
+        return plan_trials(self.experiments, self.seeds, subject=self.subject, data=self.data, logdir=self.logdir)
+
+    def estimate_seconds(self, planned: Sequence[PlannedTrial], device: str) -> Mapping[Configuration, float]:
+        """Seconds per trial of each configuration, where the subject can estimate them."""
+        if self.subject.estimate_seconds is None:
+            return {}
+        configurations = list(dict.fromkeys(p.trial.configuration for p in planned))
+        return self.subject.estimate_seconds(configurations, self.data, device)
+
+    # --- the run
+
+    def run(self, *, progress: Progress, announce: Callable[..., None] | None = None) -> Summary:
+        """Train what is missing and return what is there at the end."""
+        from gridstudy.running import console
+        from gridstudy.running.lock import lock_logdir
+        from gridstudy.running.runner import run_study
+        from gridstudy.running.timeouts import TrialClock
+
+        data = self.data
+        device, reason = self.choose_device()
+        if announce is not None:
+            announce(data, device=device, reason=reason, n_workers=self.count_workers(device))
+        with lock_logdir(self.logdir, warn=self.warn) as lock:
+            planned = self.plan()
+            self._record()
+            console.print_unusable(planned)
+            if self.subject.prepare_logdir is not None:
+                self.subject.prepare_logdir(self.logdir, self.experiments_run)
+            train, launcher = self._launch(device, lock)
+            if self.mlflow is not None:
+                progress = self._with_mlflow(progress)
+            return run_study(
+                planned, logdir=self.logdir, train=train, launcher=launcher, progress=progress, check=lock.check,
+                clock=TrialClock(self.trial_timeout_s),
+            )  # fmt: skip
+
+    def _record(self) -> None:
+        if self.confirm:
+            record_confirmations(self.logdir, self.confirmations)
+        else:
+            record_plans(self.logdir, self.experiments, subject=self.subject, data=self.data, seeds=self.seeds)
+
+    def _with_mlflow(self, progress: Progress) -> Progress:
+        from gridstudy.running.mlflow_log import MLflowProgress
+
+        assert self.mlflow is not None
+        return MLflowProgress(
+            progress, uri=self.mlflow, logdir=self.logdir, experiments=self.experiments,
+            objective=self.subject.objective, warn=self.warn,
+        )  # fmt: skip
+
+    def _launch(self, device: str, lock: Lock) -> tuple[Callable[..., Any], Launcher]:
+        """How to train a trial, and the launcher that has it done."""
+        from gridstudy.running.trials import run_trial
+
+        if self.launcher == "ray":
+            return self._on_ray(device)
+        train = partial(
+            run_trial, source=self.source, data=self.data, logdir=self.logdir, device=device, check=lock.check
+        )
+        if not self.source.is_portable:
+            from gridstudy.running.launchers import InProcessLauncher
+
+            return train, InProcessLauncher()
+        self._local_launcher.n_workers = self.count_workers(device) or 1
+        return train, self._local_launcher
+
+    @cached_property
+    def _local_launcher(self) -> Any:
+        from gridstudy.running.launchers import LocalLauncher
+        from gridstudy.running.remote import set_up_process
+
+        preload = ["gridstudy.running.trials"]
+        if self.source.module:
+            preload.append(f"{self.source.module.rpartition('.')[0]}.training")
+        return LocalLauncher(1, preload=preload, setup=partial(set_up_process, self.source))
+
+    def _on_ray(self, device: str) -> tuple[Callable[..., Any], Launcher]:
+        from gridstudy.running.cores import count_cores
+        from gridstudy.running.ray_launcher import RayLauncher
+        from gridstudy.running.remote import place_trial, train_remotely
+
+        portable = self.subject.portable
+        data = replace(self.data, content=portable(self.data.content)) if portable else self.data
+        launcher = RayLauncher(
+            self.n_workers if self.ray_address else self.n_workers or count_cores(),
+            address=self.ray_address, gpus_per_job=self.gpus_per_trial, shared={"data": data},
+            receive=partial(place_trial, logdir=self.logdir),
+        )  # fmt: skip
+        return partial(train_remotely, source=self.source, device=device), launcher

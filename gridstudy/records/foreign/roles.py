@@ -1,0 +1,293 @@
+"""What each column of somebody's results may be: proposed by name, distinct counts and dependence, never assumed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gridstudy.records.foreign.table import ColumnRole, RunTable, format_cell
+
+Codes = npt.NDArray[np.int64]
+
+PREFIX = r"(?:.*_)?"
+
+
+def _pattern(words: str, *, before: str = "", after: str = "") -> re.Pattern[str]:
+    """A pattern that matches any of the words, themselves patterns, between `before` and `after`."""
+    return re.compile(f"{before}(?:{'|'.join(words.split())}){after}")
+
+
+USUAL_NAMES: Mapping[str, re.Pattern[str]] = {
+    "derived from others": _pattern("params config parameters hparams (?:log|log10|log2)_?(?:lr|learning_rate)"),
+    "other metric": _pattern(
+        "(?:rank|std|sem|stderr|ci|var)_.* .*_(?:std|sd|sem|stderr|rank|ci|var) .*_?gap n_?(?:test|valid|val|train) "
+        "(?:final|best|last|stopped|stopping)_?epochs? epochs?_?(?:run|trained|completed)"
+    ),
+    "seed": _pattern(
+        "seed random_?state rng rep repeat replicate fold cv_?fold split",
+        before=PREFIX, after="(?:_?(?:id|nr|no|number|index))?",
+    ),
+    "time": _pattern(
+        "time duration runtime elapsed seconds secs minutes hours walltime",
+        before=PREFIX, after="(?:_(?:s|sec|secs|min|mins|h|ms|total|seconds))?",
+    ),
+    "start": _pattern(
+        "start start_?time started(?:_at)? timestamp date datetime created(?:_at)? begin", before=PREFIX
+    ),
+    "block": _pattern(
+        "session machine host hostname node batch_?run block worker gpu_?name device cluster",
+        before=PREFIX, after="(?:_?id)?",
+    ),
+    "condition": _pattern(
+        "data_?set dataset_?name data task problem benchmark corpus domain environment env env_?id subject language",
+        before=PREFIX,
+    ),
+    "epoch": _pattern("epoch step iteration iter it round", before="(?:global_|training_|n_?)?"),
+    "cost": _pattern(
+        "(?:n|num|total|trainable|model)?_*(?:params?|parameters?|weights)(?:_?count)? "
+        "(?:total_|n_|model_)?(?:flops|macs|size_mb|memory_mb) "
+        "(?:total|trainable|n|num)_?(?:trainable_?|total_?)?(?:params|parameters)"
+    ),
+    "name": _pattern(
+        "name id uuid pid index idx path folder file filename notes? description url comment trial run number user "
+        "commit tag column_1 unnamed.*",
+        before=PREFIX,
+    ),
+}  # fmt: skip
+HYPERPARAMETER = _pattern(
+    "lr learning_?rate batch_?size bs epochs max_?epochs n_?epochs num_?epochs hidden hidden\\d "
+    "hidden_?(?:size|sizes|dim|units|layers) units\\d* width depth n?_?layers num_?layers dropout p_?drop "
+    "optimi[sz]er optim momentum weight_?decay wd alpha beta\\d? gamma kernel kernel_?size filters channels "
+    "n_?estimators max_?depth model method algorithm algo arch(?:itecture)? activation act scheduler l1 l2 c "
+    "embed(?:ding)?_?(?:dim|size) n_?heads num_?heads patience train_?steps augment(?:ation)? normali[sz]ation "
+    "loss_?fn criterion temperature warmup variant policy subsample colsample.* min_samples.* num_leaves "
+    "bidirectional cell (?:param|config|hparams?|hp|cfg|args)_.+",
+    before=PREFIX,
+)
+METRIC = _pattern(
+    "acc accuracy balanced_?accuracy f1 f1_?score f1_?macro macro_?f1 auc roc_?auc auroc auprc score r2 precision "
+    "recall loss error err error_?rate rmse mse mae mape nll perplexity ppl bleu rouge.* iou miou dice map mrr ndcg.* "
+    "reward return accuracy_?score top\\d? top_?\\d_?(?:acc|accuracy) value objective kappa mcc brier",
+    before=PREFIX,
+    after="(?:_(?:score|mean|val|valid|test|macro|micro|pct|percent))*",
+)
+LOSS = _pattern(
+    "loss error err error_?rate rmse mse mae mape nll perplexity ppl brier", before=PREFIX, after="(?:_.*)?"
+)
+ORDER_OF_OBJECTIVES = (
+    r"val", r"test", r"acc|f1|auc|score|r2", r"value|objective|reward|return|map|iou|dice",
+    r"loss|error|rmse|mse|mae|err",
+)  # fmt: skip
+MOST_SAMPLED = 2_000
+MOST_COMPARED = 80
+EXAMPLES = 3
+
+
+def is_loss(name: str) -> bool:
+    """Whether an objective of this name is usually minimised."""
+    return bool(LOSS.fullmatch(_plain(name))) and not re.search(r"acc|score", _plain(name))
+
+
+def propose_roles(table: RunTable) -> list[ColumnRole]:
+    """Propose a role for each column, in the file's order."""
+    runs = table.runs
+    found: dict[str, tuple[str, str]] = {}
+    codes = {str(name): _codes(runs[name]) for name in runs}
+    for name, column in codes.items():
+        found[name] = _by_itself(table, name, column)
+    _mark_epoch(found, codes)
+    _mark_derived(table, found, codes)
+    _mark_objective(runs, found)
+    return [ColumnRole(name, role, why, _examples(runs[name])) for name, (role, why) in found.items()]
+
+
+def _codes(column: pd.Series) -> Codes:
+    return pd.factorize(column, use_na_sentinel=False)[0].astype(np.int64)
+
+
+def _examples(column: pd.Series) -> tuple[str, ...]:
+    values = column.head(MOST_SAMPLED).dropna().drop_duplicates().head(EXAMPLES)
+    return tuple(text if len(text) <= 40 else f"{text[:37]}..." for text in map(format_cell, values))
+
+
+def _plain(name: str) -> str:
+    """A name in small letters with underscores: `testAcc` and `Test Acc` are `test_acc`."""
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
+    return re.sub(r"[\s\-:/.]+", "_", parted).lower().strip("_")
+
+
+# --- a column by itself --------------------------------------------------------------------------------------------
+
+
+def _by_itself(table: RunTable, name: str, codes: Codes) -> tuple[str, str]:
+    column = table.runs[name]
+    n_rows, n_values = len(column), int(codes.max(initial=-1)) + 1
+    if not n_rows or column.isna().all():
+        return "empty", "no cell has a value"
+    if name in table.known_roles:
+        role = table.known_roles[name]
+        constant = n_values == 1 and n_rows > 1 and role == "hyperparameter"
+        return ("constant", "one value in all rows") if constant else (role, "the source says so")
+    if n_values == 1 and n_rows > 1:
+        return "constant", "one value in all rows"
+    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    return _by_name(name, numeric=numeric, n_values=n_values, n_rows=n_rows) or _by_content(
+        column, numeric=numeric, n_values=n_values
+    )
+
+
+def _by_name(name: str, *, numeric: bool, n_values: int, n_rows: int) -> tuple[str, str] | None:
+    plain, why = _plain(name), "by its name"
+    if re.fullmatch(r"split\d+_.*", plain):
+        return "objective", "a fold of a cross-validation; 'split*_test_score' takes them together"
+    if HYPERPARAMETER.fullmatch(plain):
+        return "hyperparameter", why
+    if METRIC.fullmatch(plain) and not USUAL_NAMES["other metric"].fullmatch(plain):
+        return ("other metric", why) if numeric else None
+    role = next((r for r, pattern in USUAL_NAMES.items() if pattern.fullmatch(plain) and _may_be(r, numeric)), None)
+    few = n_values <= n_rows / 2
+    if role == "block" and numeric and not few:
+        return "name", "nearly every row has its own"
+    if role == "name" and numeric and few and re.search("trial|run|number", plain):
+        return "seed", "the same few numbers serve many rows"
+    return (role, why) if role else None
+
+
+def _may_be(role: str, numeric: bool) -> bool:
+    """Whether a column of numbers, or of texts, may have a role that its name suggests."""
+    only = {"cost": True, "time": True, "epoch": True, "other metric": True, "derived from others": False}
+    return only.get(role, numeric) == numeric
+
+
+def _by_content(column: pd.Series, *, numeric: bool, n_values: int) -> tuple[str, str]:
+    n_rows = len(column)
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return "start", "dates and times"
+    many = n_values > max(2, n_rows / 2)
+    if numeric and many:
+        whole = bool((column.dropna() % 1 == 0).all())
+        return ("name", "a number of its own in each row") if whole and n_values == n_rows else (
+            "other metric", f"numbers, {n_values} different ones in {n_rows} rows"
+        )  # fmt: skip
+    if not numeric and many:
+        return ("start", "dates and times") if _are_dates(column) else ("name", "nearly every row has its own text")
+    return "hyperparameter", f"{n_values} different values in {n_rows} rows"
+
+
+def _are_dates(column: pd.Series) -> bool:
+    values = [str(value) for value in column.dropna().head(20)]
+    return bool(values) and all(re.match(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", value) for value in values)
+
+
+# --- columns beside each other -------------------------------------------------------------------------------------
+
+
+def _mark_epoch(found: dict[str, tuple[str, str]], codes: Mapping[str, Codes]) -> None:
+    """An epoch or step that says nothing of a run's course, one value per configuration, is a setting."""
+    epochs = [name for name, (role, _) in found.items() if role == "epoch"]
+    for name in epochs[1:]:
+        found[name] = ("other metric", f"counts beside {epochs[0]!r}")
+    if epochs and int(codes[epochs[0]].max()) + 1 == len(codes[epochs[0]]) > 1:
+        found[epochs[0]] = ("other metric", "a value of its own in each row")
+
+
+def _mark_derived(table: RunTable, found: dict[str, tuple[str, str]], codes: Mapping[str, Codes]) -> None:
+    """A column that one hyperparameter fixes, with several rows each, follows from it."""
+    names = [name for name, (role, _) in found.items() if role == "hyperparameter" and name not in table.known_roles]
+    names = names[:MOST_COMPARED]
+    by_name = {n for n in names if found[n][1] == "by its name"}
+    for name in [n for n in names if n not in by_name]:
+        for other in names:
+            if other == name or found[other][0] != "hyperparameter" or codes[name].max() > codes[other].max():
+                continue
+            one_to_one = codes[name].max() == codes[other].max()
+            later = list(found).index(other) > list(found).index(name)
+            if one_to_one and later and other not in by_name:
+                continue
+            if codes[name].max() == 0 or (not one_to_one and codes[other].max() + 1 > len(codes[name]) / 2):
+                continue
+            if _fixes(codes[other], codes[name]):
+                found[name] = ("derived from others", f"{other!r} fixes it")
+                break
+
+
+def _fixes(determining: Codes, determined: Codes) -> bool:
+    """Whether equal values of the one column always go with equal values of the other."""
+    for part in (slice(MOST_SAMPLED), slice(None)):
+        a, b = determining[part], determined[part]
+        if np.unique(a * (int(b.max()) + 1) + b).size != np.unique(a).size:
+            return False
+    return True
+
+
+def _mark_objective(runs: pd.DataFrame, found: dict[str, tuple[str, str]]) -> None:
+    """The metric with the most usual name is the objective, unless the source or folds said so."""
+    if any(role == "objective" for role, _ in found.values()):
+        return
+    metrics = [n for n, (role, _) in found.items() if role == "other metric" and METRIC.fullmatch(_plain(n))]
+    spreads = ("std", "rank", "sem", "stderr")
+    metrics = [n for n in metrics if not re.search("|".join(spreads), _plain(n))]
+    if metrics:
+        found[min(metrics, key=_place)] = ("objective", "by its name, the first of " + ", ".join(metrics[:4]))
+
+
+def _place(name: str) -> tuple[int, ...]:
+    plain = _plain(name)
+    training = int(bool(re.search(r"(?:^|_)train", plain)))
+    loss = int(is_loss(name))
+    return training, loss, *(0 if re.search(pattern, plain) else 1 for pattern in ORDER_OF_OBJECTIVES)
+
+
+# --- a command -----------------------------------------------------------------------------------------------------
+
+
+def suggested_command(
+    table: RunTable, roles: Sequence[ColumnRole], *, program: str = "python analyze_results.py"
+) -> str:
+    """Write the command that analyses `table` with these roles, to be read before it is pasted."""
+    return " ".join([f"{program} --results {shlex.quote(table.source)}", *_arguments(table, roles)])
+
+
+def _arguments(table: RunTable, roles: Sequence[ColumnRole]) -> Iterator[str]:
+    named: dict[str, list[str]] = {}
+    for role in roles:
+        named.setdefault(role.role, []).append(role.name)
+    objective = _objective(named.get("objective", []))
+    yield f"--objective {shlex.quote(objective or 'COLUMN')}"
+    yield f"--hyperparameters {shlex.quote(','.join(named.get('hyperparameter', [])) or 'COLUMNS')}"
+    options = {"seed": "seed", "block": "block", "condition": "by", "epoch": "epoch", "cost": "cost"}
+    for proposed, option in options.items():
+        if named.get(proposed):
+            yield f"--{option} {shlex.quote(named[proposed][0])}"
+    if named.get("start") and table.start is None:
+        yield f"--start {shlex.quote(named['start'][0])}"
+    columns = [str(c) for c in table.runs.columns]
+    values = (
+        pd.to_numeric(table.runs[objective], errors="coerce").dropna()
+        if objective in columns
+        else pd.Series(dtype=float)
+    )
+    if objective and (is_loss(objective) or table.minimise):
+        yield "--minimise"
+    yield _unit_argument(objective or "", values, table)
+
+
+def _objective(names: Sequence[str]) -> str | None:
+    if len(names) > 1 and re.match(r"split\d+_", names[0]):
+        return re.sub(r"^split\d+", "split*", names[0])
+    return names[0] if names else None
+
+
+def _unit_argument(objective: str, values: pd.Series, table: RunTable) -> str:
+    plain = _plain(objective)
+    share = re.search(r"acc|f1|auc|precision|recall|score", plain)
+    if table.units.get(objective) == "%" or (share and len(values) and 1 < values.max() <= 100 and values.min() >= 0):
+        return "--unit percent"
+    if share and (not len(values) or (values.min() >= 0 and values.max() <= 1)):
+        return "--unit fraction"
+    return "--margin NUMBER"

@@ -1,0 +1,88 @@
+"""What a study consists of and what of it is left to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gridstudy.core.errors import StudyError
+from gridstudy.core.experiment import Experiment
+from gridstudy.core.subject import Data, Subject
+from gridstudy.core.trial import TrialConfig, TrialResult, TrialRun, TrialState
+from gridstudy.records.plans import Confirmation, Plan, write_confirmation, write_plan
+from gridstudy.records.tables import load_plans
+from gridstudy.records.trials import RESULT_FILE, trial_status
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """A trial with its state on disk; `note` says why a result that is there cannot be used."""
+
+    trial: TrialConfig
+    state: TrialState
+    note: str = ""
+    result: TrialResult | None = None
+    run: TrialRun | None = None
+
+
+def plan_trials(
+    experiments: Iterable[Experiment], seeds: Sequence[int], *, subject: Subject, data: Data, logdir: Path
+) -> list[PlannedTrial]:
+    """Every distinct trial of the experiments with its state: seed by seed, the longest first within a seed.
+
+    So a complete replicate comes early, and the machine's load is not confounded with the configuration.
+    Raises StudyError where a record of another default or another format lies in a trial's place.
+    """
+    configurations = list(dict.fromkeys(c for experiment in experiments for c in experiment.configurations))
+    configurations.sort(key=lambda configuration: -configuration.work)
+    trials = [
+        TrialConfig(subject.name, configuration, seed, data.identity, subject.training_version)
+        for seed in seeds
+        for configuration in configurations
+    ]
+    return [PlannedTrial(trial, *trial_status(logdir, trial)) for trial in trials]
+
+
+def check_logdir(logdir: Path) -> None:
+    """Raise StudyError where `logdir` cannot be a log directory."""
+    place = Path(os.path.realpath(logdir))  # missing/../file is that file, although no missing is there
+    if (os.path.lexists(logdir) and not logdir.is_dir()) or (place.exists() and not place.is_dir()):
+        raise StudyError(f"the log directory must be a folder; {logdir} is a file")
+    try:
+        str(logdir).encode()
+    except UnicodeEncodeError:
+        raise StudyError(f"the log directory's name must be text in UTF-8; got {str(logdir)!r}") from None
+
+
+def recorded_dataset(logdir: Path) -> str | None:
+    """The data set that the plans in `logdir` are about; StudyError where there are several, None without plans."""
+    datasets = sorted({name for plan in load_plans(logdir)[0] for name in plan.datasets})
+    if len(datasets) > 1:
+        raise StudyError(f"{logdir} holds records of {' and '.join(datasets)}; say which with --dataset")
+    return datasets[0] if datasets else None
+
+
+def record_plans(
+    logdir: Path, experiments: Iterable[Experiment], *, subject: Subject, data: Data, seeds: Sequence[int]
+) -> list[Plan]:
+    """Write down, before the first trial, what is asked and expected, and the seeds that it is asked with."""
+    description = subject.describe(data)
+    return [
+        write_plan(
+            logdir, experiment, description, seeds=seeds, dataset=data.identity.dataset,
+            n_complete=_count_complete(logdir, experiment),
+        )
+        for experiment in experiments
+    ]  # fmt: skip
+
+
+def record_confirmations(logdir: Path, confirmations: Iterable[Confirmation]) -> None:
+    """Write down, before the first trial, which selections are to be confirmed."""
+    for confirmation in confirmations:
+        write_confirmation(logdir, confirmation)
+
+
+def _count_complete(logdir: Path, experiment: Experiment) -> int:
+    return sum(len(list(logdir.glob(f"{c.name}/seed*/{RESULT_FILE}"))) for c in experiment.configurations)
