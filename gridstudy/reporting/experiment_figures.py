@@ -20,13 +20,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from gridstudy.records.tables import FOREIGN
 from gridstudy.reporting.plotting import (
     BEHIND,
     BLUE,
     GREY,
     LINE,
     MOST_LINES,
-    RECOMMENDED,
+    SMALL_SIZE,
     STYLES,
     TIED,
     UNSTABLE,
@@ -40,6 +41,7 @@ from gridstudy.reporting.plotting import (
     Style,
     Unit,
     arm_name,
+    blank,
     caption,
     confounded_labels,
     draw_intervals,
@@ -65,7 +67,7 @@ from gridstudy.reporting.plotting import (
     width_of,
     wrap,
 )
-from gridstudy.statistics.comparisons import FOREIGN, describe, is_paired
+from gridstudy.statistics.comparisons import describe, is_paired
 from gridstudy.statistics.estimates import ExperimentEstimate, StudyEstimates
 from gridstudy.statistics.interactions import factorial_axes
 
@@ -123,7 +125,7 @@ def read_arms(estimate: ExperimentEstimate, study: StudyEstimates) -> Arms:
     scores = ["mean", "low", "high", "difference", "difference_low", "difference_high", "bound"]
     points[scores] = points[scores].astype(float) * unit.factor
     points["outside"] = _outside(points, unit)
-    objectives = estimate.objectives[points["configuration"].tolist()] * unit.factor
+    objectives = estimate.objectives[points["configuration"].tolist()] * (unit.sign * unit.factor)
     seeds = pd.DataFrame(
         {"place": np.tile(points["place"], len(objectives)), "score": objectives.to_numpy(float).ravel(),
          "outside": np.tile(points["outside"], len(objectives))}
@@ -149,7 +151,7 @@ def draw_levels(arms: Arms, *, ax: Axes | None = None) -> Axes:
 
     What lies off the scale is an arrow at the edge, with its mean.
     """
-    ax = ax or new_axes()
+    ax = blank(ax or new_axes())
     x, y = ("place", "score") if arms.upright else ("score", "place")
     shown = arms.seeds[~arms.seeds["outside"]]
     sns.scatterplot(shown, x=x, y=y, color=GREY, alpha=0.45, s=16, linewidth=0, ax=ax, legend=False, zorder=2)
@@ -161,7 +163,7 @@ def draw_levels(arms: Arms, *, ax: Axes | None = None) -> Axes:
 
 def draw_differences(arms: Arms, *, ax: Axes | None = None) -> Axes:
     """Paired differences to the best arm with 95 % intervals, thin lines to the joint bound, and the margin's band."""
-    ax = ax or new_axes()
+    ax = blank(ax or new_axes())
     band = ax.axhspan if arms.upright else ax.axvspan
     band(-arms.margin, arms.margin, color=BLUE, alpha=0.12, linewidth=0, zorder=0)
     (ax.axhline if arms.upright else ax.axvline)(0, color=GREY, linewidth=0.8, zorder=1)
@@ -169,7 +171,9 @@ def draw_differences(arms: Arms, *, ax: Axes | None = None) -> Axes:
     places, means, bounds = (inside[name].to_numpy(float) for name in ("place", "difference", "bound"))
     draw_intervals(ax, places, bounds, means, color=GREY, width=0.8, upright=arms.upright)
     _draw_statuses(ax, arms, "difference", "difference_low", "difference_high")
-    _set_label(ax, arms, arms.unit.difference.replace("difference", "difference to the best", 1))
+    _set_label(
+        ax, arms, arms.unit.difference.replace("difference", "difference to the best", 1).replace(" (", "\n(", 1)
+    )
     return ax
 
 
@@ -219,16 +223,17 @@ def _set_label(ax: Axes, arms: Arms, title: str) -> None:
 def draw_arms(arms: Arms) -> tuple[Axes, Axes]:
     """Scores and differences to the best in one drawing: one above the other along an axis, else side by side."""
     if arms.scale is not None:
-        drawing = new_drawing(WIDTH, 5.3, left=0.85, right=0.25, top=0.1, bottom=0.62)
+        drawing = new_drawing(WIDTH, 5.3, left=1.05, right=0.25, top=0.1, bottom=0.56)
         above, below = drawing.subplots(2, 1, sharex=True, height_ratios=[3, 2])
         draw_levels(arms, ax=above)
         draw_differences(arms, ax=below)
         set_scale(below, arms.scale)
+        below.set_xlim(*_ends_of(arms.points["place"].to_numpy(float), log=arms.scale.kind == "log"))
         drawing.align_ylabels()
         return above, below
     n_lines = sum(max(1.25, 1 + 0.9 * label.count("\n")) for label in arms.points["label"])
-    left = min(3.0, width_of(arms.points["label"]) + 0.2)
-    drawing = new_drawing(WIDTH, 1.05 + max(1.0, 0.23 * n_lines), left=left, right=0.2, top=0.1, bottom=0.62)
+    left = width_of(arms.points["label"]) + 0.25
+    drawing = new_drawing(WIDTH, 0.9 + max(1.0, 0.23 * n_lines), left=left, right=0.2, top=0.1, bottom=0.74)
     level, difference = drawing.subplots(1, 2, sharey=True)
     draw_levels(arms, ax=level)
     draw_differences(arms, ax=difference)
@@ -236,13 +241,20 @@ def draw_arms(arms: Arms) -> tuple[Axes, Axes]:
     return level, difference
 
 
+def _ends_of(places: Floats, *, log: bool) -> tuple[float, float]:
+    """Limits with a little room beyond the outer arms, also where these are off the other scale."""
+    ends = np.log([places.min(), places.max()]) if log else np.array([places.min(), places.max()])
+    padded = ends + 0.05 * (np.ptp(ends) or 1.0) * np.array([-1, 1])
+    low, high = np.exp(padded) if log else padded
+    return float(low), float(high)
+
+
 def arms_legend(arms: Arms) -> list[Artist]:
     """What the marks mean: those that occur."""
-    plain = Style(GREY, "o", "white", "")
-    handles: list[Artist] = [Line2D([], [], linestyle="", marker="o", color=GREY, alpha=0.45, markersize=4,
-                                    label=f"one {arms.replicate}")]  # fmt: skip
+    faint = {"marker": "o", "alpha": 0.45, "markersize": 4}
+    handles: list[Artist] = [Line2D([], [], linestyle="", color=GREY, label=f"one {arms.replicate}", **faint)]
     if arms.points["low"].notna().any():
-        handles.append(legend_mark("mean and 95 % interval", plain, line=True))
+        handles.append(Line2D([], [], color=GREY, linewidth=2, label="95 % interval"))
     present = [status for status in STYLES if (arms.points["status"] == status).any()]
     handles += [legend_mark(STYLES[status].words, STYLES[status]) for status in present]
     if arms.points["bound"].notna().any():
@@ -314,9 +326,9 @@ def _ends(arms: Arms) -> str:
 # --- heatmaps ------------------------------------------------------------------------------------------------------
 
 
-def is_heatmap(estimate: ExperimentEstimate) -> bool:
+def is_heatmap(estimate: ExperimentEstimate, *, epochs: str) -> bool:
     """Whether cells are configurations on two axes that saw equally many examples: unequal ones never share a map."""
-    axes = factorial_axes(estimate.experiment)
+    axes = factorial_axes(estimate.experiment, epochs=epochs)
     planned = len(axes) == 2 and set(axes) <= set(estimate.experiment.varied)
     return planned and "examples" not in estimate.confounded
 
@@ -355,7 +367,7 @@ def draw_heatmap(estimate: ExperimentEstimate, study: StudyEstimates, *, ax: Axe
 
 
 def _heatmap_scales(estimate: ExperimentEstimate, study: StudyEstimates) -> tuple[Scale, Scale]:
-    axes = factorial_axes(estimate.experiment).items()
+    axes = factorial_axes(estimate.experiment, epochs=study.description.epochs).items()
     down, along = (make_scale(study.description, name, values) for name, values in axes)
     return down, along
 
@@ -374,7 +386,7 @@ def _frame_tied(ax: Axes, cells: pd.DataFrame, shape: tuple[int, int], *, middle
 
 
 def _heatmap_figures(estimate: ExperimentEstimate, study: StudyEstimates) -> Iterator[Figure]:
-    if not is_heatmap(estimate) or estimate.best is None:
+    if not is_heatmap(estimate, epochs=study.description.epochs) or estimate.best is None:
         return
     unit, arms = unit_of(study.description.objective), read_arms(estimate, study)
     ax = draw_heatmap(estimate, study)
@@ -430,7 +442,7 @@ class Lines:
 
 def draw_lines(lines: Lines) -> Axes:
     """A panel per line with its intervals, all others pale behind it, so that no two intervals share a place."""
-    columns = min(len(lines.panels), 3 if len(lines.panels) in (3, 5, 6, 9) else 4)
+    columns = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}.get(len(lines.panels), 4)
     rows = -(-len(lines.panels) // columns)
     drawing = new_drawing(WIDTH, 0.75 + 2.0 * rows, left=0.8, right=0.15, top=0.35, bottom=0.62)
     drawing.subplots_adjust(hspace=0.32, wspace=0.08)
@@ -441,10 +453,14 @@ def draw_lines(lines: Lines) -> Axes:
     for ax in panels[len(lines.panels) :]:
         ax.set_axis_off()
     _set_panel_axes(grid, lines)
+    limits = _limit_to_contenders(grid[0, 0], lines)
+    for ax, panel in zip(panels, lines.panels, strict=False):
+        _draw_cut_off(ax, lines, panel, limits)
     return grid[0, 0]
 
 
 def _draw_panel(ax: Axes, lines: Lines, panel: str) -> None:
+    blank(ax)
     for name, part in lines.points[~lines.points["unstable"]].groupby("panel", sort=False):
         if name != panel:
             ax.plot(part["place"], part["mean"], color="#CCCCCC", linewidth=1, zorder=1)
@@ -469,17 +485,36 @@ def _set_panel_axes(grid: npt.NDArray[np.object_], lines: Lines) -> None:
         lowest = max(row for row in range(grid.shape[0]) if row * grid.shape[1] + column < len(lines.panels))
         set_scale(grid[lowest, column], lines.scale, width=6.8 / grid.shape[1])
         grid[lowest, column].tick_params(labelbottom=True)
-    _limit_to_contenders(grid[0, 0], lines)
 
 
-def _limit_to_contenders(ax: Axes, lines: Lines) -> None:
-    """Cut off cells so far behind that they would squeeze the rest; the caption says so."""
+def _limit_to_contenders(ax: Axes, lines: Lines) -> tuple[float, float]:
+    """Cut off up to a quarter of the cells where they are so far behind that they squeeze the rest to less than half."""
     stable = lines.points[~lines.points["unstable"] & lines.points["mean"].notna()]
-    means, lows, highs = (stable[name].to_numpy(float) for name in ("mean", "low", "high"))
-    kept = ~outliers(means, sign=lines.unit.sign, lows=lows, highs=highs)
-    low, high = np.nanmin([lows[kept], means[kept]]), np.nanmax([highs[kept], means[kept]])
-    pad = 0.06 * ((high - low) or 1.0)
+    goodness = lines.unit.sign * stable["mean"]
+    good = stable[goodness >= goodness.quantile(0.25)]
+    full, reduced = (np.ptp(part[["low", "high", "mean"]].stack()) for part in (stable, good))
+    kept = good if 0 < 2 * reduced < full else stable
+    low, high = kept[["low", "mean"]].stack().min(), kept[["high", "mean"]].stack().max()
+    pad = 0.08 * ((high - low) or 1.0)
     ax.set_ylim(low - pad, high + pad)
+    return low - pad, high + pad
+
+
+def _draw_cut_off(ax: Axes, lines: Lines, panel: str, limits: tuple[float, float]) -> None:
+    """The mean of each cell that is off the scale, at the edge beyond which it lies."""
+    own = lines.points[(lines.points["panel"] == panel) & lines.points["mean"].notna()]
+    for row in records(own):
+        if limits[0] <= row["mean"] <= limits[1]:
+            continue
+        below = row["mean"] < limits[0]
+        ends = lines.points["place"].min(), lines.points["place"].max()
+        ax.annotate(
+            f"{'↓' if below else '↑'}{row['mean']:.2g}", (row["place"], 0.0 if below else 1.0),
+            xycoords=("data", "axes fraction"), fontsize="x-small", xytext=(0, 3 if below else -3),
+            textcoords="offset points", va="bottom" if below else "top",
+            ha={ends[0]: "left", ends[1]: "right"}.get(row["place"], "center"),
+            color=STYLES[UNSTABLE].color if row["unstable"] else BLUE,
+        )  # fmt: skip
 
 
 def interaction_sides(cells: pd.DataFrame, study: StudyEstimates) -> tuple[Scale, Scale]:
@@ -496,7 +531,7 @@ def read_interaction(cells: pd.DataFrame, study: StudyEstimates) -> Lines:
     swapped = str(cells["first"].iloc[0]) == along.name
     at, of = ("first_value", "second_value") if swapped else ("second_value", "first_value")
     unit = unit_of(study.description.objective)
-    panels = {value: f"{split.title} {split.word(value)}" for value in split.values}
+    panels = {value: f"{split.title}: {split.word(value)}" for value in split.values}
     points = pd.DataFrame(
         {"panel": [panels[v] for v in cells[of]], "place": [along.place(v) for v in cells[at]],
          **{name: cells[name].to_numpy(float) * unit.factor for name in ("mean", "low", "high")},
@@ -626,7 +661,10 @@ def draw_curves(bands: Sequence[CurveBand], unit: Unit, *, ordered: bool = False
     Colours follow the order of the arms where they are `ordered` along an axis. Of an unstable arm the seeds alone
     are drawn.
     """
-    ax = ax or new_axes(4.4, right=width_of(band.label for band in bands) + 0.35)
+    limits = curve_limits(bands, unit)
+    labels = [_end_label(band, unit, limits) for band in bands]
+    ax = ax or new_axes(4.4, right=width_of(labels, size=SMALL_SIZE) + 0.2)
+    blank(ax)
     colours = curve_colours(len(bands), ordered=ordered)
     for band, colour in zip(bands, colours, strict=True):
         ax.plot(band.epochs, band.seeds.T, color=colour, alpha=0.3, linewidth=0.7, label="_seed", zorder=1)
@@ -636,9 +674,9 @@ def draw_curves(bands: Sequence[CurveBand], unit: Unit, *, ordered: bool = False
         ax.fill_between(band.epochs, band.low, band.high, color=colour, alpha=0.15, linewidth=0)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
     ax.set(xlabel="epoch", ylabel=unit.level)
-    ax.set_ylim(*curve_limits(bands, unit))
+    ax.set_ylim(*limits)
     set_number_ticks(ax, along="y", most=7)
-    _label_ends(ax, bands, colours, unit)
+    _label_ends(ax, labels, [_end(band) for band in bands], colours)
     return ax
 
 
@@ -650,28 +688,42 @@ def curve_colours(n: int, *, ordered: bool) -> list[str]:
 
 
 def curve_limits(bands: Sequence[CurveBand], unit: Unit) -> tuple[float, float]:
-    """From the worst to the best of the contenders' seeds; arms whose end is far behind do not count."""
+    """From the worst to the best of the contenders' intervals and last scores; arms far behind at the end do not count."""
     stable = [band for band in bands if np.isfinite(band.mean).any()] or list(bands)
-    ends = np.array([np.nanmean(band.seeds[:, -1]) for band in stable])
-    lows, highs = (np.array([f(band.seeds) for band in stable]) for f in (np.nanmin, np.nanmax))
-    kept = ~outliers(ends, sign=unit.sign, lows=lows, highs=highs) if len(stable) > 2 else np.ones(len(stable), bool)
+    ends = np.array([_end(band) for band in stable])
+    lows, highs = (
+        np.array([f(np.concatenate([band.low, band.high, band.mean, band.seeds[:, -1]])) for band in stable])
+        for f in (np.nanmin, np.nanmax)
+    )
+    kept = np.ones(len(stable), bool)
+    if len(stable) > 2:
+        last = [[f(band.seeds[:, -1]) for band in stable] for f in (np.nanmin, np.nanmax)]
+        kept = ~outliers(ends, sign=unit.sign, lows=np.array(last[0]), highs=np.array(last[1]))
     low, high = lows[kept].min(), highs[kept].max()
     pad = 0.05 * ((high - low) or 1.0)
     return low - pad, high + pad
 
 
-def _label_ends(ax: Axes, bands: Sequence[CurveBand], colours: Sequence[str], unit: Unit) -> None:
-    """Each arm's name where its curve ends; of one that leaves the picture, its last mean too, at the edge."""
+def _end(band: CurveBand) -> float:
+    return float(np.nanmean(band.seeds[:, -1]))
+
+
+def _end_label(band: CurveBand, unit: Unit, limits: tuple[float, float]) -> str:
+    """An arm's name; where its curve leaves the picture, with its last mean."""
+    if limits[0] <= _end(band) <= limits[1]:
+        return band.label
+    return f"{band.label}\n(ends at {unit.show(_end(band) / unit.factor)})"
+
+
+def _label_ends(ax: Axes, labels: Sequence[str], ends: Sequence[float], colours: Sequence[str]) -> None:
+    """Each arm's name where its curve ends, or at the edge that it leaves the picture at."""
     low, high = ax.get_ylim()
-    height = drawing_of(ax).get_figheight() * (ax.get_position().height)
-    ends = np.array([np.nanmean(band.seeds[:, -1]) for band in bands])
-    lines = max(1 + band.label.count("\n") for band in bands)
+    height = drawing_of(ax).get_figheight() * ax.get_position().height
+    lines = max(1 + label.count("\n") for label in labels)
     places = spread_out(np.clip(ends, low, high), LINE * lines * (high - low) / height)
     shift = min(0.0, high - places.max())
-    for band, colour, end, place in zip(bands, colours, ends, places + shift, strict=True):
-        outside = not low <= end <= high
-        words = f"{band.label}\n(ends at {unit.show(end / unit.factor)})" if outside else band.label
-        ax.annotate(words, (1, place), xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points",
+    for label, colour, place in zip(labels, colours, places + shift, strict=True):
+        ax.annotate(label, (1, place), xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points",
                     va="center", color=colour, fontsize="small", annotation_clip=False)  # fmt: skip
 
 

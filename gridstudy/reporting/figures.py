@@ -7,64 +7,47 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
+from gridstudy.records.tables import FOREIGN
 
 if TYPE_CHECKING:
     from gridstudy.reporting.plotting import Figure
-    from gridstudy.statistics.estimates import StudyEstimates
-    from gridstudy.statistics.questions import StudyAnswers
-
-Matrix = Sequence[Sequence[int]]
+    from gridstudy.statistics.findings import Findings
 
 RESOLUTION = 150
 """Pixels per inch."""
-TITLE_LETTERS_PER_INCH = 10.5
+TITLE_LETTERS, TEXT_LETTERS = 9.4, 12.0
+"""Letters that fit on an inch."""
 
 
-def save_figures(
-    estimates: StudyEstimates,
-    *,
-    answers: StudyAnswers,
-    cells: pd.DataFrame,
-    folder: Path,
-    format: str = "png",
-    confusions: Mapping[str, Matrix] | None = None,
-) -> dict[str, Figure]:
-    """Draw and save all figures that the records have material for, by name.
-
-    `answers` are those of `answer_questions`, `cells` is the table of `interactions.cell_table`, `confusions` are those
-    of the records; `format` is a file ending that matplotlib knows.
-    """
+def save_figures(findings: Findings, folder: Path, *, format: str = "png") -> dict[str, Figure]:
+    """Draw and save all figures that the findings have material for, by name; `format` is an ending matplotlib knows."""
     import_matplotlib()
     folder.mkdir(parents=True, exist_ok=True)
     with own_style():
-        figures = all_figures(estimates, answers, cells, confusions or {})
-        return {figure.name: _save(figure, folder, format) for figure in figures}
+        return {figure.name: _save(figure, folder, format) for figure in all_figures(findings)}
 
 
-def all_figures(
-    estimates: StudyEstimates, answers: StudyAnswers, cells: pd.DataFrame, confusions: Mapping[str, Matrix]
-) -> Iterator[Figure]:
+def all_figures(findings: Findings) -> Iterator[Figure]:
     """Every figure in the order of the report; those of absent experiments are left out."""
     import_matplotlib()
     from gridstudy.reporting.experiment_figures import experiment_figures
     from gridstudy.reporting.study_figures import forest_figures, study_figures
-    from gridstudy.statistics.comparisons import FOREIGN
 
-    labels = estimates.description.labels
-    for figure in forest_figures(estimates):
+    study = findings.estimates
+    labels = study.description.labels
+    for figure in forest_figures(study):
         yield replace(figure, labels=(*labels, *figure.labels))
-    for estimate in estimates.experiments:
+    for estimate in study.experiments:
         if (estimate.summary["n"] > 0).any():
             own = () if estimate.experiment.name == FOREIGN else labels
-            for figure in experiment_figures(estimate, estimates, cells):
+            for figure in experiment_figures(estimate, study, findings.cells):
                 yield replace(figure, labels=(*own, *figure.labels))
-    for figure in study_figures(estimates, answers, confusions):
+    for figure in study_figures(study, findings.answers, findings.class_accuracy, findings.confusions):
         yield replace(figure, labels=(*labels, *figure.labels))
 
 
@@ -96,8 +79,10 @@ def own_style() -> Iterator[None]:
     import matplotlib as mpl
     import seaborn as sns
 
+    from gridstudy.reporting.plotting import FONT
+
     own = {
-        "font.sans-serif": ["DejaVu Sans"], "svg.hashsalt": "gridstudy", "text.parse_math": False,
+        "font.sans-serif": [FONT], "svg.hashsalt": "gridstudy", "text.parse_math": False,
         "savefig.dpi": RESOLUTION, "figure.dpi": RESOLUTION, "axes.spines.top": False, "axes.spines.right": False,
         "grid.color": "#E5E5E5", "axes.edgecolor": "#888888",
     }  # fmt: skip
@@ -120,7 +105,6 @@ def _save(figure: Figure, folder: Path, format: str) -> Figure:
         warnings.filterwarnings("ignore", message="Glyph")
         drawing.savefig(path, format=format, metadata={"Date": None} if format == "svg" else None)
     points = _points(figure)
-    drawing.clear()
     return replace(figure, path=path, points=points, drawing=None, marks=())
 
 
@@ -140,10 +124,14 @@ def _write_words(figure: Figure) -> None:
 
     drawing = figure.drawing
     assert drawing is not None
-    n_letters = int(TITLE_LETTERS_PER_INCH * drawing.get_figwidth())
+    width = drawing.get_figwidth() - 0.2
     told = [label for label in figure.labels if label not in figure.finding]
-    below = [wrap(text, n_letters) for text in (figure.finding, f"Note: {'; '.join(told)}." if told else "") if text]
-    title, rest = wrap(figure.title, n_letters), "\n".join(below)
+    below = [
+        wrap(text, int(TEXT_LETTERS * width))
+        for text in (figure.finding, f"Note: {'; '.join(told)}." if told else "")
+        if text
+    ]
+    title, rest = wrap(figure.title, int(TITLE_LETTERS * width)), "\n".join(below)
     n_lines = 1 + title.count("\n"), 1 + rest.count("\n") if rest else 0
     room = 0.14 + 1.2 * LINE * n_lines[0] + LINE * n_lines[1]
     grow(drawing, top=room)

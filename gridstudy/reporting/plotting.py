@@ -16,20 +16,24 @@ import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
+from gridstudy.core.labels import BASELINE
 from gridstudy.core.space import Hyperparameter
 from gridstudy.core.subject import Description, Objective
 from gridstudy.core.values import Value, format_value
-from gridstudy.statistics.comparisons import FOREIGN
+from gridstudy.records.tables import FOREIGN
 from gridstudy.statistics.estimates import ExperimentEstimate, StudyEstimates
 
 WIDTH = 8.0
 """Inches of an ordinary picture."""
 MOST_LINES = 8
-LETTER = 0.085
-"""Inches that a letter takes, on average, in the size of tick labels."""
+FONT = "DejaVu Sans"
+TICK_SIZE, SMALL_SIZE = 9.9, 9.0
+"""Points of the text of ticks and legends, and of names written beside marks."""
 LINE = 0.19
 """Inches between two lines of text."""
 
@@ -186,7 +190,7 @@ def _spaced(places: Floats, words: Sequence[str], width: float) -> list[int]:
     inches = (places - places.min()) / span * width
     shown = [0]
     for i in range(1, len(places)):
-        room = LETTER * (len(words[i]) + len(words[shown[-1]])) / 2 + 0.05
+        room = (width_of([words[i]]) + width_of([words[shown[-1]]])) / 2 + 0.08
         if inches[i] - inches[shown[-1]] >= room:
             shown.append(i)
     return shown
@@ -219,17 +223,25 @@ def finding(estimate: ExperimentEstimate, description: Description) -> str:
     unit = unit_of(description.objective)
     labels = f" ({'; '.join(verdict.labels)})" if verdict.labels else ""
     steps = [
-        f"{arm_name(estimate, c.first)} against {arm_name(estimate, c.second)} "
-        f"{unit.show_difference(c.difference, c.low, c.high)}"
-        for c in verdict.contrasts
+        f"{sides}: {unit.show_difference(c.difference, c.low, c.high)}"
+        for c, sides in zip(verdict.contrasts, contrast_words(estimate), strict=True)
         if np.isfinite(c.difference)
     ]
-    return f"Hypothesis: {verdict.verdict}{labels}{': ' * bool(steps)}{'; '.join(steps)}."
+    return ". ".join([f"Hypothesis: {verdict.verdict}{labels}", *["; ".join(steps)] * bool(steps)]) + "."
+
+
+def contrast_words(estimate: ExperimentEstimate) -> list[str]:
+    """Each contrast of the hypothesis by the names of its arms: `10 vs 3`."""
+    contrasts = estimate.verdict.contrasts if estimate.verdict else ()
+    return [
+        f" {'vs' if contrast.relation == 'order' else 'like'} ".join(side.removesuffix(BASELINE) for side in sides)
+        for contrast, sides in zip(contrasts, estimate.contrast_labels, strict=True)
+    ]
 
 
 def arm_name(estimate: ExperimentEstimate, configuration: str) -> str:
     """How the experiment calls a configuration, without the mark of the baseline."""
-    return estimate.labels.get(configuration, configuration).removesuffix(" (baseline)")
+    return estimate.labels.get(configuration, configuration).removesuffix(BASELINE)
 
 
 def caption(estimate: ExperimentEstimate, study: StudyEstimates, *extra: str) -> str:
@@ -424,6 +436,15 @@ def new_axes(height: float = 4.2, *, right: float = 0.3, width: float = WIDTH) -
     return ax
 
 
+def blank(ax: Axes) -> Axes:
+    """Give axes blank titles until they get their own.
+
+    Of axes without any, seaborn asks all tick labels whether they are visible, which takes longer than drawing points.
+    """
+    ax.set(xlabel=" ", ylabel=" ")
+    return ax
+
+
 def drawing_of(ax: Axes) -> Drawing:
     """The drawing that the axes lie on."""
     drawing = ax.get_figure(root=True)
@@ -442,16 +463,28 @@ def grow(drawing: Drawing, *, top: float = 0.0, bottom: float = 0.0) -> None:
 
 def legend_below(drawing: Drawing, handles: Sequence[Artist]) -> None:
     """A legend under all axes, in as many columns as have room."""
-    width = drawing.get_figwidth()
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    columns = int(np.clip(width / (0.55 + LETTER * longest), 1, len(handles)))
+    columns = _columns([str(handle.get_label()) for handle in handles], drawing.get_figwidth() - 0.2)
     drawing.legend(
         handles=list(handles), loc="lower left", bbox_to_anchor=(0.01, 0), ncols=columns, borderaxespad=0.2,
         frameon=False, columnspacing=1.2, handletextpad=0.4,
     )  # fmt: skip
-    grow(drawing, bottom=0.12 + LINE * 1.25 * -(-len(handles) // columns))
+    grow(drawing, bottom=0.05 + 0.22 * -(-len(handles) // columns))
 
 
-def width_of(labels: Iterable[str]) -> float:
-    """Inches that the longest line of the labels takes."""
-    return LETTER * max((len(line) for label in labels for line in label.split("\n")), default=0)
+def _columns(labels: Sequence[str], width: float) -> int:
+    """The most columns of a legend that fit on `width` inches."""
+    for columns in range(len(labels), 1, -1):
+        n_rows = -(-len(labels) // columns)
+        widths = [width_of(labels[i : i + n_rows]) + 0.65 for i in range(0, len(labels), n_rows)]
+        if sum(widths) <= width:
+            return len(widths)
+    return 1
+
+
+def width_of(labels: Iterable[str], *, size: float = TICK_SIZE) -> float:
+    """Inches that the longest line of the labels takes, in text of `size` points."""
+    font = FontProperties(family=FONT, size=size)
+    lines = [line for label in labels for line in label.split("\n")]
+    # measuring is exact and costs microseconds; a layout engine draws the figure once more
+    widths = [text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] for line in lines]
+    return float(max(widths, default=0.0)) / 72

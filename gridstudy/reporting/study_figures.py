@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
 from matplotlib.artist import Artist
@@ -20,6 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 
+from gridstudy.records.tables import FOREIGN
 from gridstudy.reporting.plotting import (
     BLUE,
     GREEN,
@@ -27,6 +27,7 @@ from gridstudy.reporting.plotting import (
     LINE,
     ORANGE,
     RED,
+    SMALL_SIZE,
     WIDTH,
     Drawing,
     Figure,
@@ -35,6 +36,8 @@ from gridstudy.reporting.plotting import (
     Style,
     Unit,
     arm_name,
+    blank,
+    contrast_words,
     draw_intervals,
     drawing_of,
     extent,
@@ -52,28 +55,27 @@ from gridstudy.reporting.plotting import (
     width_of,
     wrap,
 )
-from gridstudy.statistics.comparisons import FOREIGN, TESTED, describe
 from gridstudy.statistics.estimates import ExperimentEstimate, StudyEstimates
 from gridstudy.statistics.questions import HalvingAnswer, RandomSearchAnswer, RankingAnswer, StudyAnswers
-from gridstudy.statistics.verdicts import CANNOT_TELL, CONTRADICTED, EQUIVALENT, SUPPORTED, ContrastEstimate
+from gridstudy.statistics.verdicts import CANNOT_TELL, CONTRADICTED, EQUIVALENT, SUPPORTED
 
 LEAST_SEARCH = 10
 """A grid with fewer configurations leaves a cheaper search little to save."""
 MOST_RUNS = 8
 MOST_CONFUSIONS = 8
-
-Matrix = Sequence[Sequence[int]]
+PAIRED = "paired"
+"""The label of comparisons that are paired by seed and have an interval."""
 
 
 def study_figures(
-    estimates: StudyEstimates, answers: StudyAnswers, confusions: Mapping[str, Matrix]
+    study: StudyEstimates, answers: StudyAnswers, classes: pd.DataFrame, confusions: pd.DataFrame
 ) -> Iterator[Figure]:
     """The figures of the whole study but the first, in the order of the report."""
-    yield from _noise_figures(estimates)
-    yield from _time_figures(estimates)
-    yield from _search_figures(answers, estimates)
-    yield from _ranking_figures(answers, estimates)
-    yield from _confusion_figures(estimates, confusions)
+    yield from _noise_figures(study)
+    yield from _time_figures(study)
+    yield from _search_figures(answers, study)
+    yield from _ranking_figures(answers, study)
+    yield from _confusion_figures(study, classes, confusions)
 
 
 # --- every hypothesis ----------------------------------------------------------------------------------------------
@@ -86,7 +88,7 @@ VERDICTS: Mapping[str, tuple[str, str]] = {
 FOREST_COLUMNS = (
     "experiment", "contrast", "difference", "low", "high", "n", "verdict", "note", "place", "heading",
 )  # fmt: skip
-FOREST_WIDTH, FOREST_RIGHT, FOREST_LINE = 8.6, 2.45, 0.215
+FOREST_WIDTH, FOREST_RIGHT, FOREST_LINE = 8.6, 2.4, 0.205
 LETTERS_OF_CONTRAST = 36
 
 
@@ -100,10 +102,10 @@ def forest_rows(study: StudyEstimates) -> pd.DataFrame:
     for estimate in study.experiments:
         contrasts = estimate.verdict.contrasts if estimate.verdict else ()
         heading, line = line, line + 1.0
-        for c in contrasts:
-            words = wrap(_contrast_words(estimate, c), LETTERS_OF_CONTRAST)
-            n_lines = 1 + words.count("\n")
+        for c, sides in zip(contrasts, contrast_words(estimate), strict=True):
             note = f"confounded with {', '.join(c.confounded)}" if c.confounded else ""
+            words = "\n".join(filter(None, [wrap(sides, LETTERS_OF_CONTRAST), note]))
+            n_lines = 1 + words.count("\n")
             rows.append((
                 estimate.experiment.name, words, c.difference, c.low, c.high, c.n, estimate.verdict.verdict,
                 note or ("" if np.isfinite(c.difference) else c.label), line + (n_lines - 1) / 2, heading,
@@ -113,14 +115,6 @@ def forest_rows(study: StudyEstimates) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(FOREST_COLUMNS))
 
 
-def _contrast_words(estimate: ExperimentEstimate, contrast: ContrastEstimate) -> str:
-    """The two arms by name; where one is missing, the contrast as it was written."""
-    if not (contrast.first and contrast.second):
-        return contrast.contrast
-    joined = " vs " if contrast.relation == "order" else " like "
-    return joined.join(arm_name(estimate, side) for side in (contrast.first, contrast.second))
-
-
 def draw_forest(rows: pd.DataFrame, unit: Unit, *, margin: float, ax: Axes | None = None) -> Axes:
     """Every contrast a row under the name of its experiment, with its interval and the margin's band.
 
@@ -128,10 +122,14 @@ def draw_forest(rows: pd.DataFrame, unit: Unit, *, margin: float, ax: Axes | Non
     """
     last = float(rows["place"].max())
     if ax is None:
-        left = 0.35 + width_of([*rows["contrast"], *(spoken(name) for name in rows["experiment"])])
+        left = 0.4 + max(
+            width_of(rows["contrast"], size=SMALL_SIZE),
+            1.15 * width_of(map(spoken, rows["experiment"]), size=SMALL_SIZE),
+        )
         height = 0.9 + FOREST_LINE * (last + 1.6)
         drawing = new_drawing(FOREST_WIDTH, height, left=left, right=FOREST_RIGHT, top=0.05, bottom=0.62)
         ax = drawing.subplots()
+    blank(ax)
     shown = rows.assign(**{name: rows[name] * unit.factor for name in ("difference", "low", "high")})
     band = margin * unit.factor
     ax.axvspan(-band, band, color=BLUE, alpha=0.12, linewidth=0, zorder=0)
@@ -141,7 +139,7 @@ def draw_forest(rows: pd.DataFrame, unit: Unit, *, margin: float, ax: Axes | Non
         places, lows, highs = (part[name].to_numpy(float) for name in ("place", "low", "high"))
         draw_intervals(ax, places, lows, highs, color=color, upright=False)
         sns.scatterplot(
-            part, x="difference", y="place", marker=marker, color=color, s=50, ax=ax, legend=False, zorder=4
+            part, x="difference", y="place", marker=marker, color=color, s=32, ax=ax, legend=False, zorder=4
         )
     ax.set(xlabel=f"paired {unit.difference}", ylabel="", ylim=(last + 0.8, -0.8))
     _set_forest_scale(ax, shown, band)
@@ -150,12 +148,12 @@ def draw_forest(rows: pd.DataFrame, unit: Unit, *, margin: float, ax: Axes | Non
 
 
 def _set_forest_scale(ax: Axes, shown: pd.DataFrame, margin: float) -> None:
-    """Symmetric log with plain numbers at the margin, twice it, and ten and a hundred times both, on either side."""
+    """Symmetric log with plain numbers at round multiples of the margin, on either side."""
     ends = shown[["low", "high", "difference"]].to_numpy(float)
-    reach = [max(2.0 * margin, 1.15 * side) for side in (-np.nanmin([*ends.ravel(), 0]), np.nanmax([*ends.ravel(), 0]))]
+    reach = [max(2.0 * margin, 1.4 * side) for side in (-np.nanmin([*ends.ravel(), 0]), np.nanmax([*ends.ravel(), 0]))]
     ax.set_xscale("symlog", linthresh=2 * margin, linscale=0.8)
     ax.set_xlim(-reach[0], reach[1])
-    steps = margin * np.array([1, 2, 10, 20, 100, 200, 1000])
+    steps = margin * np.array([1, 2, 10, 40, 100, 400, 1000])
     ticks = [*-steps[steps <= reach[0]][::-1], 0.0, *steps[steps <= reach[1]]]
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_minor_locator(NullLocator())
@@ -176,9 +174,6 @@ def _write_forest(ax: Axes, rows: pd.DataFrame, unit: Unit) -> None:
         words = unit.show_difference(row["difference"], row["low"], row["high"]).replace(unit.points, "", 1)
         numbers = f"{words}  n = {row['n']:.0f}" if np.isfinite(row["difference"]) else ""
         _write(ax, row["place"], 8, numbers or row["note"], beyond=True)
-        if numbers and row["note"]:
-            ax.annotate(row["note"], (1, row["place"]), xycoords=("axes fraction", "data"), xytext=(-4, 0),
-                        textcoords="offset points", ha="right", va="center", fontsize="x-small", color=RED)  # fmt: skip
     starts = rows.loc[rows["heading"] > 0, "heading"]
     for place in starts:
         ax.axhline(place - 0.68, color="#DDDDDD", linewidth=0.6, zorder=0)
@@ -210,12 +205,12 @@ def forest_figures(study: StudyEstimates) -> Iterator[Figure]:
     counts = ", ".join(f"{told[verdict]} {verdict}" for verdict in present)
     margin = unit.show_difference(study.margin).lstrip("+")
     yield Figure(
-        "0_forest", "forest", "What did the hypotheses come to?",
+        "0_forest", "forest", "Which hypotheses hold?",
         f"Every contrast of every hypothesis: paired difference over seeds with its interval at the level of its look, "
         f"n = {extent(known['n'])} seeds; the band is the margin of {margin} that does not matter; the scale is "
         f"logarithmic beyond twice the margin; {split_words(study)}.",
         f"Differences of {len(rows)} contrasts in {rows['experiment'].nunique()} experiments: {counts}.",
-        f"Of {told.sum()} hypotheses: {counts}.", drawing=drawing_of(ax),
+        f"{told.sum()} hypotheses: {counts}.", drawing=drawing_of(ax),
         marks=tuple(Mark(ax, r["difference"] * unit.factor, r["place"], _forest_words(r, unit)) for r in records(known)),
     )  # fmt: skip
 
@@ -258,7 +253,7 @@ def single_runs(study: StudyEstimates) -> SingleRuns | None:
 
 def draw_single_runs(runs: SingleRuns, unit: Unit, *, ax: Axes | None = None) -> Axes:
     """A row per seed with its score; the band is all that a change of seed does."""
-    ax = ax or new_axes()
+    ax = blank(ax or new_axes())
     scores = pd.DataFrame({"score": np.array(runs.scores) * unit.factor, "seed": range(len(runs.seeds))})
     ax.axvspan(scores["score"].min(), scores["score"].max(), color=BLUE, alpha=0.12, linewidth=0)
     sns.scatterplot(scores, x="score", y="seed", color=BLUE, s=60, ax=ax, legend=False)
@@ -272,7 +267,7 @@ def draw_single_runs(runs: SingleRuns, unit: Unit, *, ax: Axes | None = None) ->
 
 def draw_pairing(comparisons: pd.DataFrame, unit: Unit, *, ax: Axes | None = None) -> Axes:
     """Spread of each pair's difference over seeds, paired against unpaired; below the diagonal pairing pays."""
-    ax = ax or new_axes()
+    ax = blank(ax or new_axes())
     points = unit.factor * comparisons[["unpaired_sd", "difference_sd"]]
     ax.set(xscale="log", yscale="log")
     sns.scatterplot(
@@ -287,8 +282,8 @@ def draw_pairing(comparisons: pd.DataFrame, unit: Unit, *, ax: Axes | None = Non
         _set_log_ticks(axis)
     ax.set(xlabel="not paired", ylabel="paired by seed", xlim=ends, ylim=ends)
     ax.set_title(
-        f"Standard deviation of {len(points):,} differences{unit.points and f' ({unit.points.strip()})'}:\n"
-        f"pairing takes the median from {unpaired:.2g} to {paired:.2g}", loc="left",
+        f"Standard deviation of a difference{unit.points and f' ({unit.points.strip()})'}:\n"
+        f"median {unpaired:.2g}, and {paired:.2g} if paired", loc="left",
     )  # fmt: skip
     return ax
 
@@ -303,7 +298,7 @@ def _set_log_ticks(axis: Axis) -> None:
 def paired_comparisons(study: StudyEstimates) -> pd.DataFrame:
     """The paired comparisons with enough seeds for a spread, each pair of configurations once."""
     table = study.comparisons
-    known = (table["label"] == TESTED[0]) & (table["difference_sd"] > 0) & (table["unpaired_sd"] > 0)
+    known = (table["label"] == PAIRED) & (table["difference_sd"] > 0) & (table["unpaired_sd"] > 0)
     return table[known].drop_duplicates(["a", "b"])
 
 
@@ -356,7 +351,7 @@ def draw_time(points: pd.DataFrame, unit: Unit, *, margin: float, ax: Axes | Non
     Of the front, those are labelled that gain more than the margin over the last label. What lies further below the
     front than the front is high is outside the picture.
     """
-    ax = ax or new_axes(4.8, right=2.3, width=8.6)
+    ax = blank(ax or new_axes(4.8, right=2.3, width=8.6))
     shown = points.assign(**{f"{k}": points[f"objective_{k}"] * unit.factor for k in ("mean", "low", "high")})
     front = shown[shown["on_front"]]
     ax.set_xscale("log")
@@ -442,7 +437,7 @@ def draw_search(
     search: RandomSearchAnswer, halvings: Sequence[HalvingAnswer], unit: Unit, *, ax: Axes | None = None
 ) -> Axes:
     """What the best of m random trials reports and is worth, m up to the whole grid, and what halving is worth."""
-    ax = ax or new_axes()
+    ax = blank(ax or new_axes())
     trials = np.arange(1, search.n_configurations + 1)
     for intervals, color, line in ((search.reported, ORANGE, "--"), (search.honest, BLUE, "-")):
         values = np.array(intervals, float) * unit.factor
@@ -452,10 +447,21 @@ def draw_search(
         _draw_halving(ax, halving, search, unit)
     _mark_grid(ax, search, unit)
     ax.set_xlim(0, search.n_configurations * 1.06)
+    _limit_search(ax, search, unit)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.set(xlabel="", ylabel="")
     set_number_ticks(ax, along="y", most=5)
     return ax
+
+
+def _limit_search(ax: Axes, search: RandomSearchAnswer, unit: Unit) -> None:
+    """From the best reported down to half as much again as the worth of the trials that suffice; less may be cut off."""
+    reported, enough = np.array(search.reported, float), np.array(search.honest[search.sufficient - 1], float)
+    best = np.nanmax(unit.sign * reported)
+    worst = np.nanmin(unit.sign * enough)
+    ends = unit.factor * unit.sign * np.array([worst - 0.5 * (best - worst), best + 0.05 * (best - worst)])
+    if np.ptp(ends) > 0:
+        ax.set_ylim(*np.sort(ends))
 
 
 def _mark_grid(ax: Axes, search: RandomSearchAnswer, unit: Unit) -> None:
@@ -484,9 +490,9 @@ def search_legend(halvings: Sequence[HalvingAnswer]) -> list[Artist]:
     """The marks of `draw_search`."""
     etas = sorted({halving.eta for halving in halvings})
     return [
-        Line2D([], [], linestyle="--", color=ORANGE, label="random search: what its best run reports"),
-        Line2D([], [], color=BLUE, label="random search: what its choice is worth on other seeds"),
-        legend_mark("as good as the whole grid, within the margin", Style(BLUE, "o", "white", ""), size=8),
+        Line2D([], [], linestyle="--", color=ORANGE, label="random search: reported by its best run"),
+        Line2D([], [], color=BLUE, label="random search: worth on other seeds"),
+        legend_mark("as good as the grid, within the margin", Style(BLUE, "o", "white", ""), size=8),
         legend_mark("the whole grid", Style("black", "s", "black", ""), size=6),
         *(legend_mark(f"successive halving, eta {e}", Style(GREEN, ETA_MARKS[e], GREEN, ""), size=8) for e in etas),
     ]  # fmt: skip
@@ -515,7 +521,8 @@ def _search_figures(answers: StudyAnswers, study: StudyEstimates) -> Iterator[Fi
         ax.set_axis_off()
     for ax in grid[:, 0]:
         ax.set_ylabel(unit.level)
-    drawing.supxlabel("trials' worth of training", fontsize="medium", y=0.12 / drawing.get_figheight())
+    for ax in grid[-1]:
+        ax.set_xlabel("trials' worth of training")
     legend_below(drawing, search_legend([h for found in shown.values() for h in found]))
     enough = "; ".join(
         f"{s.experiment}: {s.sufficient} of {s.n_configurations} random trials suffice" for s in searches
@@ -547,7 +554,6 @@ def draw_rankings(rankings: Sequence[RankingAnswer], *, ax: Axes | None = None) 
         left = width_of(labels) + 0.25
         height = 1.0 + 0.34 * len(table)
         ax = new_drawing(WIDTH + 0.6, height, left=left, right=0.2, top=0.1, bottom=0.62).subplots()
-    # white on dark where the share is low
     sns.heatmap(table, annot=len(table.columns) <= 20, fmt=".0f", cmap="Blues", vmin=0, vmax=100, linewidths=0.5, ax=ax,
                 cbar=False, yticklabels=labels, annot_kws={"fontsize": "x-small"})  # fmt: skip
     for i, ranking in enumerate(rankings):
@@ -555,7 +561,8 @@ def draw_rankings(rankings: Sequence[RankingAnswer], *, ax: Axes | None = None) 
             ax.add_patch(Rectangle((ranking.sufficient - 1 + 0.05, i + 0.05), 0.9, 0.9, fill=False,
                                    edgecolor=ORANGE, linewidth=2.2))  # fmt: skip
     ax.tick_params(axis="x", rotation=0)
-    ax.set(xlabel="epoch", ylabel="")
+    ax.grid(visible=False)
+    ax.set(xlabel="epoch (in the cells: % of resampled seeds)", ylabel="")
     return ax
 
 
@@ -574,103 +581,99 @@ def _ranking_figures(answers: StudyAnswers, study: StudyEstimates) -> Iterator[F
         "In percent of resampled seeds: how often the leader at that epoch belongs to the final tied set; an epoch "
         f"suffices if from then on it does in at least 95 %; n = {extent(pd.Series([r.n_seeds for r in telling]))} "
         f"seeds{left_out}; {split_words(study)}.",
-        f"The first epoch that suffices, by experiment: {first}.", drawing=drawing_of(ax),
+        f"The first epoch that suffices, by experiment: {first}.",
+        f"One epoch suffices in {sum(r.sufficient == 1 for r in telling)} of {len(telling)} experiments.",
+        drawing=drawing_of(ax),
     )  # fmt: skip
 
 
 # --- confusions ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Confusions:
-    """Confusion matrices of one configuration, (seed, true class, predicted class), as counts."""
-
-    configuration: str
-    counts: npt.NDArray[np.int64]
-    names: tuple[str, ...]
-
-    @property
-    def by_class(self) -> pd.DataFrame:
-        """A row per true class, the worst first: the share of its examples that were right, with a 95 % interval."""
-        right = np.diagonal(self.counts, axis1=1, axis2=2) / np.maximum(self.counts.sum(axis=2), 1)
-        sample = describe(right)
-        table = pd.DataFrame({"name": self.names, "mean": sample.mean, "low": sample.low, "high": sample.high})
-        return table.sort_values("mean", kind="stable", ignore_index=True)
-
-    @property
-    def pairs(self) -> pd.DataFrame:
-        """A row per true and predicted class that differ, the most confused first: the share of the true class."""
-        shares = self.counts.sum(axis=0) / np.maximum(self.counts.sum(axis=(0, 2))[:, None], 1)
-        rows = [(a, b, shares[i, j]) for i, a in enumerate(self.names) for j, b in enumerate(self.names) if i != j]
-        table = pd.DataFrame(rows, columns=["true", "predicted", "share"])
-        return table.sort_values("share", ascending=False, kind="stable", ignore_index=True)
-
-
-def read_confusions(study: StudyEstimates, confusions: Mapping[str, Matrix]) -> Confusions | None:
-    """The confusions of the best recommended configuration, else of the best mean; None where none were counted."""
-    trials = study.trials[study.trials["trial_id"].isin(list(confusions)) & ~study.trials["diverged"].astype(bool)]
-    rows = study.summary[
-        study.summary["configuration"].isin(trials["configuration"]) & (study.summary["n_diverged"] == 0)
-    ]
+def chosen_confusions(study: StudyEstimates, classes: pd.DataFrame, confusions: pd.DataFrame) -> Confused | None:
+    """Those of the configuration with the best mean, of the recommended ones where there are any; None without rows."""
+    rows = study.summary[study.summary["configuration"].isin(classes["configuration"])]
     if rows.empty:
         return None
     score = study.description.objective.sign * rows["objective_mean"]
     ranked = rows.assign(score=score, chosen=rows["recommended"].astype(bool)).sort_values(["chosen", "score"])
     name = str(ranked["configuration"].iloc[-1])
-    counts = np.array([confusions[trial] for trial in trials.loc[trials["configuration"] == name, "trial_id"]])
-    names = study.description.class_names or tuple(f"class {i}" for i in range(counts.shape[1]))
-    return Confusions(name, counts, names)
+    tables = [table[table["configuration"] == name] for table in (classes, confusions)]
+    own, pairs = (table[table["experiment"] == table["experiment"].iloc[0]] for table in tables)
+    wrong = pairs[(pairs["true"] != pairs["predicted"]) & (pairs["n"] > 0)]
+    return Confused(
+        name, own.sort_values("share", kind="stable", ignore_index=True),
+        wrong.sort_values("share", ascending=False, kind="stable", ignore_index=True).head(MOST_CONFUSIONS),
+    )  # fmt: skip
 
 
-def draw_classes(found: Confusions, *, ax: Axes | None = None) -> Axes:
-    """The share of each class that was right, the worst on top."""
-    ax = ax or new_axes()
-    table = found.by_class.assign(place=range(len(found.names)))
-    table[["mean", "low", "high"]] *= 100
-    draw_intervals(ax, *(table[name].to_numpy(float) for name in ("place", "low", "high")), color=BLUE, upright=False)
-    sns.scatterplot(table, x="mean", y="place", color=BLUE, s=45, ax=ax, legend=False, zorder=4)
-    ax.set_yticks(table["place"], table["name"])
+@dataclass(frozen=True)
+class Confused:
+    """The classes of one configuration, the hardest first (CLASS_COLUMNS), and the pairs that it confuses most."""
+
+    configuration: str
+    classes: pd.DataFrame
+    pairs: pd.DataFrame
+
+
+def draw_classes(classes: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """The share of each class that was right, the hardest on top."""
+    ax = blank(ax or new_axes())
+    table = classes.assign(place=np.arange(len(classes), dtype=float))
+    table[["share", "low", "high"]] *= 100
+    places, lows, highs = (table[name].to_numpy(float) for name in ("place", "low", "high"))
+    draw_intervals(ax, places, lows, highs, color=BLUE, upright=False)
+    sns.scatterplot(table, x="share", y="place", color=BLUE, s=45, ax=ax, legend=False, zorder=4)
+    ax.set_yticks(table["place"], table["class"])
     ax.set(xlabel="right (% of the class)", ylabel="", ylim=(len(table) - 0.4, -0.6))
     set_number_ticks(ax, along="x", most=5)
     return ax
 
 
-def draw_pairs(found: Confusions, *, ax: Axes | None = None) -> Axes:
+def draw_pairs(pairs: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """The pairs of classes that are confused most: which share of the first was taken for the second."""
-    ax = ax or new_axes()
-    pairs = found.pairs.head(MOST_CONFUSIONS)
-    pairs = pairs[pairs["share"] > 0]
-    table = pairs.assign(percent=100 * pairs["share"], pair=pairs["true"] + " taken for " + pairs["predicted"])
+    ax = blank(ax or new_axes())
+    table = pairs.assign(percent=100 * pairs["share"], pair=_pair_names(pairs))
     sns.barplot(table, x="percent", y="pair", color=BLUE, errorbar=None, ax=ax)
-    ax.bar_label(ax.containers[0], fmt="%.1f", padding=3, fontsize="small")  # type: ignore[arg-type]
-    ax.set(xlabel="confused (% of the first class)", ylabel="")
-    ax.margins(x=0.15)
+    for place, percent in enumerate(table["percent"]):
+        ax.annotate(f"{percent:.1f}", (percent, place), xytext=(3, 0), textcoords="offset points", va="center",
+                    fontsize="small")  # fmt: skip
+    ax.set(xlabel="confused (% of the first class)", ylabel="", xlim=(0, 1.15 * table["percent"].max()))
     return ax
 
 
-def _confusion_figures(study: StudyEstimates, confusions: Mapping[str, Matrix]) -> Iterator[Figure]:
-    found = read_confusions(study, confusions)
+def _pair_names(pairs: pd.DataFrame) -> pd.Series:
+    return pairs["true"] + " taken for " + pairs["predicted"]
+
+
+def _confusion_figures(study: StudyEstimates, classes: pd.DataFrame, confusions: pd.DataFrame) -> Iterator[Figure]:
+    found = chosen_confusions(study, classes, confusions)
     if found is None:
         return
-    pairs = found.pairs[found.pairs["share"] > 0].head(MOST_CONFUSIONS)
-    gap = width_of(pairs["true"] + " taken for " + pairs["predicted"]) + 0.3
-    left, panel = width_of(found.names) + 0.25, 2.4
-    height = 0.95 + 0.27 * max(len(found.names), len(pairs))
-    drawing = new_drawing(left + 2 * panel + gap + 0.25, height, left=left, right=0.25, top=0.1, bottom=0.62)
+    left, gap, panel = width_of(found.classes["class"]) + 0.25, width_of(_pair_names(found.pairs)) + 0.3, 2.4
+    height = 0.95 + 0.27 * max(len(found.classes), len(found.pairs))
+    n_panels = 1 + bool(len(found.pairs))
+    width = left + panel + 0.25 + (gap + panel) * (n_panels - 1)
+    drawing = new_drawing(width, height, left=left, right=0.25, top=0.1, bottom=0.62)
     drawing.subplots_adjust(wspace=gap / panel)
-    axes = drawing.subplots(1, 2)
-    draw_classes(found, ax=axes[0])
-    draw_pairs(found, ax=axes[1])
-    classes, first = found.by_class, pairs.iloc[0] if len(pairs) else None
-    most = (
-        f"; {first['true']} is taken for {first['predicted']} in {100 * first['share']:.1f} %"
-        if first is not None
-        else ""
-    )
+    axes = drawing.subplots(1, n_panels, squeeze=False)[0]
+    draw_classes(found.classes, ax=axes[0])
+    if n_panels > 1:
+        draw_pairs(found.pairs, ax=axes[1])
+    words = _hardest(found)
+    n_seeds = extent(found.classes["n_seeds"])
     yield Figure(
         "confusion", "confusion", "Which classes does the best configuration confuse?",
-        f"Configuration {found.configuration} after the last epoch, n = {len(found.counts)} seeds, 95 % t intervals over "
-        f"seeds; {split_words(study)}; the test examples are not looked at.",
-        f"Hardest class: {classes['name'].iloc[0]} with {100 * classes['mean'].iloc[0]:.1f} % right{most}.",
-        drawing=drawing,
+        f"Configuration {study.labels.get(found.configuration, found.configuration)} after the last epoch, n = {n_seeds} "
+        f"seeds, 95 % t intervals over seeds; {split_words(study)}; the test examples are not looked at.",
+        words, words, drawing=drawing,
     )  # fmt: skip
+
+
+def _hardest(found: Confused) -> str:
+    first = found.classes.iloc[0]
+    words = f"{first['class']} is hardest, {100 * first['share']:.1f} % right"
+    if len(found.pairs):
+        pair = found.pairs.iloc[0]
+        words += f"; {pair['true']} is taken for {pair['predicted']} in {100 * pair['share']:.1f} %"
+    return f"{words}."
