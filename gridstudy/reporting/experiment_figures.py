@@ -6,8 +6,7 @@ of pyplot. Numbers come from the estimates; a data step beside a drawing step on
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,17 +21,13 @@ from matplotlib.ticker import MaxNLocator
 
 from gridstudy.records.tables import FOREIGN
 from gridstudy.reporting.plotting import (
-    BEHIND,
     BLUE,
     GREY,
-    LINE,
     MOST_LINES,
     SMALL_SIZE,
     STYLES,
-    TIED,
     UNSTABLE,
     WIDTH,
-    Drawing,
     Figure,
     Floats,
     Mark,
@@ -48,7 +43,6 @@ from gridstudy.reporting.plotting import (
     drawing_of,
     experiment_points,
     finding,
-    grow,
     is_tuned,
     legend_below,
     legend_mark,
@@ -56,16 +50,17 @@ from gridstudy.reporting.plotting import (
     new_axes,
     new_drawing,
     outliers,
+    place_labels,
     plain_name,
     records,
     set_number_ticks,
     set_scale,
     spoken,
-    spread_out,
     unit_of,
     varied_axes,
     width_of,
     wrap,
+    wrap_label,
 )
 from gridstudy.statistics.comparisons import describe, is_paired
 from gridstudy.statistics.estimates import ExperimentEstimate, StudyEstimates
@@ -92,8 +87,9 @@ def experiment_figures(estimate: ExperimentEstimate, study: StudyEstimates, cell
 class Arms:
     """The arms of an experiment as they stand in its figure.
 
-    `points` has `place`, where an arm stands, and `outside`, whether it lies off the scale; `seeds` has a row per trial:
-    `place` and `score`. Upright arms stand along the axis of `scale`, else they are rows. Scores are in the unit shown.
+    `points` has `place`, where an arm stands, and `outside`, whether it lies off the scale; `seeds` has a row per
+    trial: `place` and `score`. Arms with a `scale` stand along it, others are
+    rows. Scores are in the unit shown.
     """
 
     points: pd.DataFrame
@@ -251,8 +247,10 @@ def _ends_of(places: Floats, *, log: bool) -> tuple[float, float]:
 
 def arms_legend(arms: Arms) -> list[Artist]:
     """What the marks mean: those that occur."""
-    faint = {"marker": "o", "alpha": 0.45, "markersize": 4}
-    handles: list[Artist] = [Line2D([], [], linestyle="", color=GREY, label=f"one {arms.replicate}", **faint)]
+    words = f"one {arms.replicate}"
+    handles: list[Artist] = [
+        Line2D([], [], linestyle="", color=GREY, marker="o", alpha=0.45, markersize=4, label=words)
+    ]
     if arms.points["low"].notna().any():
         handles.append(Line2D([], [], color=GREY, linewidth=2, label="95 % interval"))
     present = [status for status in STYLES if (arms.points["status"] == status).any()]
@@ -343,8 +341,9 @@ def draw_heatmap(estimate: ExperimentEstimate, study: StudyEstimates, *, ax: Axe
     means = cells["objective_mean"].where(cells["n_diverged"] == 0) * unit.factor
     shape = (len(down.values), len(along.values))
     ax = ax or new_axes(1.5 + 0.46 * shape[0], right=0.1)
+    words = np.array([_cell_words(row, unit) for row in records(cells)]).reshape(shape)
     sns.heatmap(
-        means.to_numpy(float).reshape(shape), annot=np.array([_cell_words(r, unit) for r in records(cells)]).reshape(shape),
+        means.to_numpy(float).reshape(shape), annot=words,
         fmt="", cmap="cividis", ax=ax, xticklabels=list(along.words), yticklabels=list(down.words),
         cbar_kws={"label": f"mean {unit.level}"}, annot_kws={"fontsize": "small"},
     )  # fmt: skip
@@ -416,13 +415,18 @@ def noise_words(estimate: ExperimentEstimate, unit: Unit) -> str:
     return f"one configuration varies by {spread} between seeds (standard deviation), and these seeds resolve {least}"
 
 
+def point_words(name: str, row: Row, unit: Unit) -> str:
+    """A configuration with its mean, interval and n, from a row of the summary."""
+    mean = unit.show_interval(row["objective_mean"], row["objective_low"], row["objective_high"])
+    return f"{name}: {mean}, n = {row['n']:.0f}"
+
+
 def _heatmap_marks(ax: Axes, estimate: ExperimentEstimate, study: StudyEstimates) -> tuple[Mark, ...]:
     unit = unit_of(study.description.objective)
     down, along = _heatmap_scales(estimate, study)
     return tuple(
         Mark(ax, along.values.index(row[along.name]) + 0.5, down.values.index(row[down.name]) + 0.5,
-             f"{estimate.labels.get(row['configuration'], row['configuration'])}: "
-             f"{unit.show_interval(row['objective_mean'], row['objective_low'], row['objective_high'])}, n = {row['n']:.0f}")
+             point_words(str(row["label"]), row, unit))
         for row in records(estimate.summary[estimate.summary["n"] > 0])
     )  # fmt: skip
 
@@ -432,12 +436,17 @@ def _heatmap_marks(ax: Axes, estimate: ExperimentEstimate, study: StudyEstimates
 
 @dataclass(frozen=True)
 class Lines:
-    """Scores along an axis, a line per panel: `points` has `panel`, `place`, `mean`, `low`, `high`, `best`, `unstable`."""
+    """Scores along an axis, a line per panel, in the unit shown.
+
+    `points` has `panel`, `place`, `mean`, `low`, `high`, `best` and `unstable`. Where the lines' peaks are the question
+    (`peaks`), what lies far below may be off the scale.
+    """
 
     points: pd.DataFrame
     scale: Scale
     panels: tuple[str, ...]
     unit: Unit
+    peaks: bool = False
 
 
 def draw_lines(lines: Lines) -> Axes:
@@ -447,7 +456,7 @@ def draw_lines(lines: Lines) -> Axes:
     drawing = new_drawing(WIDTH, 0.75 + 2.0 * rows, left=0.8, right=0.15, top=0.35, bottom=0.62)
     drawing.subplots_adjust(hspace=0.32, wspace=0.08)
     grid = drawing.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    panels = grid.ravel().tolist()
+    panels: list[Axes] = grid.ravel().tolist()
     for ax, panel in zip(panels, lines.panels, strict=False):
         _draw_panel(ax, lines, panel)
     for ax in panels[len(lines.panels) :]:
@@ -456,7 +465,7 @@ def draw_lines(lines: Lines) -> Axes:
     limits = _limit_to_contenders(grid[0, 0], lines)
     for ax, panel in zip(panels, lines.panels, strict=False):
         _draw_cut_off(ax, lines, panel, limits)
-    return grid[0, 0]
+    return panels[0]
 
 
 def _draw_panel(ax: Axes, lines: Lines, panel: str) -> None:
@@ -488,16 +497,16 @@ def _set_panel_axes(grid: npt.NDArray[np.object_], lines: Lines) -> None:
 
 
 def _limit_to_contenders(ax: Axes, lines: Lines) -> tuple[float, float]:
-    """Cut off up to a quarter of the cells where they are so far behind that they squeeze the rest to less than half."""
+    """Where peaks are the question, leave out up to a quarter of the cells that squeeze the rest to less than half."""
     stable = lines.points[~lines.points["unstable"] & lines.points["mean"].notna()]
     goodness = lines.unit.sign * stable["mean"]
     good = stable[goodness >= goodness.quantile(0.25)]
-    full, reduced = (np.ptp(part[["low", "high", "mean"]].stack()) for part in (stable, good))
-    kept = good if 0 < 2 * reduced < full else stable
-    low, high = kept[["low", "mean"]].stack().min(), kept[["high", "mean"]].stack().max()
+    ends = [(np.nanmin(part[["low", "mean"]]), np.nanmax(part[["high", "mean"]])) for part in (stable, good)]
+    full, reduced = (high - low for low, high in ends)
+    low, high = ends[1] if lines.peaks and 0 < 2 * reduced < full else ends[0]
     pad = 0.08 * ((high - low) or 1.0)
     ax.set_ylim(low - pad, high + pad)
-    return low - pad, high + pad
+    return float(low - pad), float(high + pad)
 
 
 def _draw_cut_off(ax: Axes, lines: Lines, panel: str, limits: tuple[float, float]) -> None:
@@ -543,7 +552,7 @@ def read_interaction(cells: pd.DataFrame, study: StudyEstimates) -> Lines:
 
 
 def _interaction_figures(estimate: ExperimentEstimate, cells: pd.DataFrame, study: StudyEstimates) -> Iterator[Figure]:
-    name, unit = estimate.experiment.name, unit_of(study.description.objective)
+    name = estimate.experiment.name
     pairs = list(cells.groupby(["first", "second"], sort=False))
     for (first, second), part in pairs:
         if part["mean"].notna().sum() < 2:
@@ -559,8 +568,7 @@ def _interaction_figures(estimate: ExperimentEstimate, cells: pd.DataFrame, stud
             f"{study.description.objective.label.capitalize()} against {lines.scale.title}, a panel for each of "
             f"{', '.join(lines.panels)}.",
             labels=confounded_labels(estimate), drawing=drawing_of(draw_lines(lines)),
-            marks=(),
-        )  # fmt: skip
+                )  # fmt: skip
 
 
 def _varied_nuisance(estimate: ExperimentEstimate) -> list[str]:
@@ -582,7 +590,7 @@ def read_isolation(estimate: ExperimentEstimate, study: StudyEstimates) -> Lines
              "best": (part["configuration"] == arm["configuration"]).to_numpy(),
              "unstable": (part["n_diverged"] > 0).to_numpy()}
         ).sort_values("place"))  # fmt: skip
-    return Lines(pd.concat(parts, ignore_index=True), scale, tuple(map(str, estimate.arms["arm"])), unit)
+    return Lines(pd.concat(parts, ignore_index=True), scale, tuple(map(str, estimate.arms["arm"])), unit, peaks=True)
 
 
 def _is_arm(rows: pd.DataFrame, estimate: ExperimentEstimate, arm: Row) -> pd.Series:
@@ -649,7 +657,7 @@ def _curve_band(estimate: ExperimentEstimate, point: Row, curves: pd.DataFrame, 
     seeds = factor * curves.pivot(index="trial_id", columns="epoch", values="objective").to_numpy(float)
     band = describe(seeds)
     unstable = estimate.unstable.get(name)
-    label = wrap(arm_name(estimate, name), 22) + (f"\n({unstable})" if unstable else "")
+    label = wrap_label(arm_name(estimate, name), 24) + (f"\n({unstable})" if unstable else "")
     hidden = np.full(seeds.shape[1], np.nan)
     mean, low, high = (hidden,) * 3 if unstable else (band.mean, band.low, band.high)
     return CurveBand(name, label, seeds, mean, low, high)
@@ -688,7 +696,7 @@ def curve_colours(n: int, *, ordered: bool) -> list[str]:
 
 
 def curve_limits(bands: Sequence[CurveBand], unit: Unit) -> tuple[float, float]:
-    """From the worst to the best of the contenders' intervals and last scores; arms far behind at the end do not count."""
+    """From the worst to the best of the contenders' intervals and last scores, without arms far behind at the end."""
     stable = [band for band in bands if np.isfinite(band.mean).any()] or list(bands)
     ends = np.array([_end(band) for band in stable])
     lows, highs = (
@@ -697,8 +705,8 @@ def curve_limits(bands: Sequence[CurveBand], unit: Unit) -> tuple[float, float]:
     )
     kept = np.ones(len(stable), bool)
     if len(stable) > 2:
-        last = [[f(band.seeds[:, -1]) for band in stable] for f in (np.nanmin, np.nanmax)]
-        kept = ~outliers(ends, sign=unit.sign, lows=np.array(last[0]), highs=np.array(last[1]))
+        last = np.array([(band.low[-1], band.high[-1]) for band in stable])
+        kept = ~outliers(ends, sign=unit.sign, lows=last[:, 0], highs=last[:, 1])
     low, high = lows[kept].min(), highs[kept].max()
     pad = 0.05 * ((high - low) or 1.0)
     return low - pad, high + pad
@@ -717,12 +725,8 @@ def _end_label(band: CurveBand, unit: Unit, limits: tuple[float, float]) -> str:
 
 def _label_ends(ax: Axes, labels: Sequence[str], ends: Sequence[float], colours: Sequence[str]) -> None:
     """Each arm's name where its curve ends, or at the edge that it leaves the picture at."""
-    low, high = ax.get_ylim()
-    height = drawing_of(ax).get_figheight() * ax.get_position().height
-    lines = max(1 + label.count("\n") for label in labels)
-    places = spread_out(np.clip(ends, low, high), LINE * lines * (high - low) / height)
-    shift = min(0.0, high - places.max())
-    for label, colour, place in zip(labels, colours, places + shift, strict=True):
+    places = place_labels(ax, ends, labels)
+    for label, colour, place in zip(labels, colours, places, strict=True):
         ax.annotate(label, (1, place), xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points",
                     va="center", color=colour, fontsize="small", annotation_clip=False)  # fmt: skip
 

@@ -25,7 +25,7 @@ TITLE_LETTERS, TEXT_LETTERS = 9.4, 12.0
 
 
 def save_figures(findings: Findings, folder: Path, *, format: str = "png") -> dict[str, Figure]:
-    """Draw and save all figures that the findings have material for, by name; `format` is an ending matplotlib knows."""
+    """Draw and save all figures that the findings have material for; matplotlib must know `format` as a file ending."""
     import_matplotlib()
     folder.mkdir(parents=True, exist_ok=True)
     with own_style():

@@ -34,8 +34,8 @@ MOST_LINES = 8
 FONT = "DejaVu Sans"
 TICK_SIZE, SMALL_SIZE = 9.9, 9.0
 """Points of the text of ticks and legends, and of names written beside marks."""
-LINE = 0.19
-"""Inches between two lines of text."""
+LINE, SMALL_LINE = 0.19, 0.155
+"""Inches between two lines of text, and of small text."""
 
 BLUE, ORANGE, GREEN, RED = sns.color_palette("colorblind").as_hex()[:4]
 GREY = "#666666"
@@ -215,6 +215,15 @@ def wrap(text: str, width: int) -> str:
     return "\n".join(line if " " in text else line.replace(", ", ",") for line in lines)
 
 
+def wrap_label(label: str, width: int) -> str:
+    """Break an arm's name into lines, between its settings where these are short enough."""
+    settings = label.split(", ")
+    if max(map(len, settings)) >= width:
+        return wrap(label, width)
+    kept = ", ".join(setting.replace(" ", "\u00a0") for setting in settings)
+    return "\n".join(textwrap.wrap(kept, width)).replace("\u00a0", " ")
+
+
 def finding(estimate: ExperimentEstimate, description: Description) -> str:
     """The verdict with its labels and the differences that it rests on; empty where there is no hypothesis."""
     verdict = estimate.verdict
@@ -231,12 +240,22 @@ def finding(estimate: ExperimentEstimate, description: Description) -> str:
 
 
 def contrast_words(estimate: ExperimentEstimate) -> list[str]:
-    """Each contrast of the hypothesis by the names of its arms: `10 vs 3`."""
+    """Each contrast of the hypothesis by the names of its arms: `10 vs 3`, `1e-3 vs 1e-2 (batch size 16)`."""
     contrasts = estimate.verdict.contrasts if estimate.verdict else ()
     return [
-        f" {'vs' if contrast.relation == 'order' else 'like'} ".join(side.removesuffix(BASELINE) for side in sides)
+        _against(*sides, word="vs" if contrast.relation == "order" else "like")
         for contrast, sides in zip(contrasts, estimate.contrast_labels, strict=True)
     ]
+
+
+def _against(first: str, second: str, *, word: str) -> str:
+    """Two arms, what they share once and in brackets."""
+    sides = [side.removesuffix(BASELINE).split(", ") for side in (first, second)]
+    shared = [part for part in sides[0] if part in sides[1]]
+    own = [", ".join(part for part in side if part not in shared) for side in sides]
+    if not all(own):
+        return f" {word} ".join(", ".join(side) for side in sides)
+    return f" {word} ".join(own) + (f" ({', '.join(shared)})" if shared else "")
 
 
 def arm_name(estimate: ExperimentEstimate, configuration: str) -> str:
@@ -327,12 +346,13 @@ def experiment_points(estimate: ExperimentEstimate) -> pd.DataFrame:
     rows = estimate.summary[estimate.summary["n"] > 0]
     if is_tuned(estimate):
         rows = rows[rows["configuration"].isin(estimate.arms["configuration"])]
-    labels = [wrap(estimate.labels.get(name, name), 30) for name in rows["configuration"]]
+    labels = [wrap_label(estimate.labels.get(name, name), 30) for name in rows["configuration"]]
     best = rows["configuration"] == estimate.best
     points = rows[["configuration", "n"]].assign(
         label=labels, mean=rows["objective_mean"], low=rows["objective_low"], high=rows["objective_high"],
         difference=(-rows["deficit"]).where(~best, 0.0), difference_low=-rows["deficit_high"],
-        difference_high=-rows["deficit_low"], bound=-rows["deficit_bound"], status=[_status(row, estimate.best) for row in records(rows)],
+        difference_high=-rows["deficit_low"], bound=-rows["deficit_bound"],
+        status=[_status(row, estimate.best) for row in records(rows)],
     )  # fmt: skip
     return points[list(POINT_COLUMNS)].reset_index(drop=True)
 
@@ -400,21 +420,29 @@ def set_number_ticks(ax: Axes, *, along: str, most: int) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: format_value(round(float(value), 10) + 0.0)))
 
 
-def spread_out(places: Floats, least: float) -> Floats:
-    """Places for labels at `places`, moved as little as their order and a distance of `least` allow."""
+def spread_out(places: Floats, sizes: Floats) -> Floats:
+    """Centres for labels of `sizes` near `places`, moved as little as it takes that none overlaps another."""
     order = np.argsort(places, kind="stable")
-    steps = least * np.arange(len(places))
-    moved = places[order] - steps
-    blocks: list[list[float]] = []
-    for value in moved:  # pool adjacent violators: the least squares fit that keeps the order
-        blocks.append([value, 1])
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            mean, n = blocks.pop()
-            blocks[-1] = [(blocks[-1][0] * blocks[-1][1] + mean * n) / (blocks[-1][1] + n), blocks[-1][1] + n]
-    fitted = np.repeat([b[0] for b in blocks], [int(b[1]) for b in blocks]) + steps
+    lower = np.cumsum(sizes[order]) - sizes[order] / 2
+    blocks: list[tuple[float, int]] = []
+    for value in places[order] - lower:  # pool adjacent violators: the least squares fit that keeps the order
+        mean, n = float(value), 1
+        while blocks and blocks[-1][0] > mean:
+            before, n_before = blocks.pop()
+            mean, n = (before * n_before + mean * n) / (n_before + n), n_before + n
+        blocks.append((mean, n))
     result = np.empty(len(places))
-    result[order] = fitted
+    result[order] = np.repeat([mean for mean, _ in blocks], [n for _, n in blocks]) + lower
     return result
+
+
+def place_labels(ax: Axes, places: Iterable[float], labels: Sequence[str]) -> Floats:
+    """Heights in data coordinates for small labels beside the axes, none over another or above the axes."""
+    low, high = ax.get_ylim()
+    inches = drawing_of(ax).get_figheight() * ax.get_position().height
+    sizes = np.array([SMALL_LINE * (1 + label.count("\n")) + 0.04 for label in labels]) * (high - low) / inches
+    spread = spread_out(np.clip(np.array(list(places), float), low, high), sizes)
+    return np.asarray(spread + min(0.0, high - float((spread + sizes / 2).max())))
 
 
 # --- drawings ------------------------------------------------------------------------------------------------------

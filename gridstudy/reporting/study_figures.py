@@ -24,12 +24,10 @@ from gridstudy.reporting.plotting import (
     BLUE,
     GREEN,
     GREY,
-    LINE,
     ORANGE,
     RED,
     SMALL_SIZE,
     WIDTH,
-    Drawing,
     Figure,
     Mark,
     Row,
@@ -45,17 +43,17 @@ from gridstudy.reporting.plotting import (
     legend_mark,
     new_axes,
     new_drawing,
+    place_labels,
     plain_name,
     records,
     set_number_ticks,
-    spoken,
     split_words,
-    spread_out,
+    spoken,
     unit_of,
     width_of,
-    wrap,
+    wrap_label,
 )
-from gridstudy.statistics.estimates import ExperimentEstimate, StudyEstimates
+from gridstudy.statistics.estimates import StudyEstimates
 from gridstudy.statistics.questions import HalvingAnswer, RandomSearchAnswer, RankingAnswer, StudyAnswers
 from gridstudy.statistics.verdicts import CANNOT_TELL, CONTRADICTED, EQUIVALENT, SUPPORTED
 
@@ -89,7 +87,7 @@ FOREST_COLUMNS = (
     "experiment", "contrast", "difference", "low", "high", "n", "verdict", "note", "place", "heading",
 )  # fmt: skip
 FOREST_WIDTH, FOREST_RIGHT, FOREST_LINE = 8.6, 2.4, 0.205
-LETTERS_OF_CONTRAST = 36
+LETTERS_OF_CONTRAST = 38
 
 
 def forest_rows(study: StudyEstimates) -> pd.DataFrame:
@@ -100,14 +98,15 @@ def forest_rows(study: StudyEstimates) -> pd.DataFrame:
     """
     rows, line = [], 0.0
     for estimate in study.experiments:
-        contrasts = estimate.verdict.contrasts if estimate.verdict else ()
+        verdict = estimate.verdict
+        contrasts = verdict.contrasts if verdict else ()
         heading, line = line, line + 1.0
         for c, sides in zip(contrasts, contrast_words(estimate), strict=True):
             note = f"confounded with {', '.join(c.confounded)}" if c.confounded else ""
-            words = "\n".join(filter(None, [wrap(sides, LETTERS_OF_CONTRAST), note]))
+            words = "\n".join(filter(None, [wrap_label(sides, LETTERS_OF_CONTRAST), note]))
             n_lines = 1 + words.count("\n")
             rows.append((
-                estimate.experiment.name, words, c.difference, c.low, c.high, c.n, estimate.verdict.verdict,
+                estimate.experiment.name, words, c.difference, c.low, c.high, c.n, verdict.verdict if verdict else "",
                 note or ("" if np.isfinite(c.difference) else c.label), line + (n_lines - 1) / 2, heading,
             ))  # fmt: skip
             heading, line = np.nan, line + n_lines
@@ -211,7 +210,9 @@ def forest_figures(study: StudyEstimates) -> Iterator[Figure]:
         f"logarithmic beyond twice the margin; {split_words(study)}.",
         f"Differences of {len(rows)} contrasts in {rows['experiment'].nunique()} experiments: {counts}.",
         f"{told.sum()} hypotheses: {counts}.", drawing=drawing_of(ax),
-        marks=tuple(Mark(ax, r["difference"] * unit.factor, r["place"], _forest_words(r, unit)) for r in records(known)),
+        marks=tuple(
+            Mark(ax, row["difference"] * unit.factor, row["place"], _forest_words(row, unit)) for row in records(known)
+        ),
     )  # fmt: skip
 
 
@@ -318,7 +319,8 @@ def _noise_figures(study: StudyEstimates) -> Iterator[Figure]:
     right = "; right: each dot is a pair of configurations compared over the same seeds, the diamond their median"
     yield Figure(
         "noise_floor", "noise", "How far do runs differ that differ in the seed only?",
-        f"{apart}; a study of single runs would report such differences as findings{right * both}; {split_words(study)}.",
+        f"{apart}; a study of single runs would report such differences as findings{right * both}; "
+        f"{split_words(study)}.",
         f"{apart}.", drawing=drawing,
     )  # fmt: skip
 
@@ -388,12 +390,8 @@ def _limit_time(ax: Axes, front: pd.DataFrame, unit: Unit) -> None:
 
 def _label_front(ax: Axes, steps: pd.DataFrame) -> None:
     """Names to the right of the axes, each joined to its point by a thin line."""
-    low, high = ax.get_ylim()
-    height = drawing_of(ax).get_figheight() * ax.get_position().height
-    labels = [wrap(str(label), 28) for label in steps["label"]]
-    lines = max(1 + label.count("\n") for label in labels)
-    places = spread_out(steps["mean"].to_numpy(float), LINE * lines * (high - low) / height)
-    places += min(0.0, high - places.max())
+    labels = [wrap_label(str(label), 28) for label in steps["label"]]
+    places = place_labels(ax, steps["mean"], labels)
     for label, row, place in zip(labels, records(steps), places, strict=True):
         ax.annotate(
             label, (row["seconds_median"], row["mean"]), xytext=(1.02, place), textcoords=("axes fraction", "data"),
@@ -455,7 +453,7 @@ def draw_search(
 
 
 def _limit_search(ax: Axes, search: RandomSearchAnswer, unit: Unit) -> None:
-    """From the best reported down to half as much again as the worth of the trials that suffice; less may be cut off."""
+    """From the best reported down to half as far again as what suffices is worth; what is worse may be cut off."""
     reported, enough = np.array(search.reported, float), np.array(search.honest[search.sufficient - 1], float)
     best = np.nanmax(unit.sign * reported)
     worst = np.nanmin(unit.sign * enough)
@@ -540,7 +538,7 @@ def _search_figures(answers: StudyAnswers, study: StudyEstimates) -> Iterator[Fi
 
 
 def ranking_table(rankings: Sequence[RankingAnswer]) -> pd.DataFrame:
-    """A row per experiment and a column per epoch: how often the winner by then is in the final tied set, in percent."""
+    """A row per experiment, a column per epoch: how often the leader belongs to the final tied set, in percent."""
     shares = {r.experiment: {at.epoch: 100 * at.share_tied for at in r.rankings} for r in rankings}
     table = pd.DataFrame.from_dict(shares, orient="index")
     return table[sorted(table.columns)]
@@ -664,8 +662,8 @@ def _confusion_figures(study: StudyEstimates, classes: pd.DataFrame, confusions:
     n_seeds = extent(found.classes["n_seeds"])
     yield Figure(
         "confusion", "confusion", "Which classes does the best configuration confuse?",
-        f"Configuration {study.labels.get(found.configuration, found.configuration)} after the last epoch, n = {n_seeds} "
-        f"seeds, 95 % t intervals over seeds; {split_words(study)}; the test examples are not looked at.",
+        f"Configuration {study.labels.get(found.configuration, found.configuration)} after the last epoch, "
+        f"n = {n_seeds} seeds, 95 % t intervals over seeds; {split_words(study)}; the test examples are not looked at.",
         words, words, drawing=drawing,
     )  # fmt: skip
 
