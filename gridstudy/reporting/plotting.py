@@ -346,7 +346,7 @@ def experiment_points(estimate: ExperimentEstimate) -> pd.DataFrame:
     rows = estimate.summary[estimate.summary["n"] > 0]
     if is_tuned(estimate):
         rows = rows[rows["configuration"].isin(estimate.arms["configuration"])]
-    labels = [wrap_label(estimate.labels.get(name, name), 30) for name in rows["configuration"]]
+    labels = [wrap_label(estimate.labels.get(name, name), 36) for name in rows["configuration"]]
     best = rows["configuration"] == estimate.best
     points = rows[["configuration", "n"]].assign(
         label=labels, mean=rows["objective_mean"], low=rows["objective_low"], high=rows["objective_high"],

@@ -103,7 +103,7 @@ def forest_rows(study: StudyEstimates) -> pd.DataFrame:
         heading, line = line, line + 1.0
         for c, sides in zip(contrasts, contrast_words(estimate), strict=True):
             note = f"confounded with {', '.join(c.confounded)}" if c.confounded else ""
-            words = "\n".join(filter(None, [wrap_label(sides, LETTERS_OF_CONTRAST), note]))
+            words = "\n".join(filter(None, [_in_lines(sides), note]))
             n_lines = 1 + words.count("\n")
             rows.append((
                 estimate.experiment.name, words, c.difference, c.low, c.high, c.n, verdict.verdict if verdict else "",
@@ -112,6 +112,15 @@ def forest_rows(study: StudyEstimates) -> pd.DataFrame:
             heading, line = np.nan, line + n_lines
         line = line + 0.35 if contrasts else line - 1.0
     return pd.DataFrame(rows, columns=list(FOREST_COLUMNS))
+
+
+def _in_lines(sides: str) -> str:
+    """Two arms on one line where they fit, else one below the other."""
+    if len(sides) <= LETTERS_OF_CONTRAST:
+        return sides
+    first, joint, second = sides.partition(" vs ") if " vs " in sides else sides.partition(" like ")
+    arms = (first, f"{joint.strip()} {second}") if joint else (first,)
+    return "\n".join(wrap_label(arm, LETTERS_OF_CONTRAST) for arm in arms)
 
 
 def draw_forest(rows: pd.DataFrame, unit: Unit, *, margin: float, ax: Axes | None = None) -> Axes:
