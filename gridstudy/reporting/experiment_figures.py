@@ -21,11 +21,13 @@ from matplotlib.ticker import MaxNLocator
 
 from gridstudy.records.tables import FOREIGN
 from gridstudy.reporting.plotting import (
+    BEHIND,
     BLUE,
     GREY,
     MOST_LINES,
     SMALL_SIZE,
     STYLES,
+    TIED,
     UNSTABLE,
     WIDTH,
     Figure,
@@ -55,6 +57,7 @@ from gridstudy.reporting.plotting import (
     records,
     set_number_ticks,
     set_scale,
+    set_symlog,
     spoken,
     unit_of,
     varied_axes,
@@ -67,6 +70,8 @@ from gridstudy.statistics.estimates import ExperimentEstimate, StudyEstimates
 from gridstudy.statistics.interactions import factorial_axes
 
 MOST_ROWS = 40
+WIDE = 15
+"""Margins that a linear scale of differences may span before the margin itself is hard to see."""
 
 
 def experiment_figures(estimate: ExperimentEstimate, study: StudyEstimates, cells: pd.DataFrame) -> Iterator[Figure]:
@@ -94,6 +99,7 @@ class Arms:
 
     points: pd.DataFrame
     seeds: pd.DataFrame
+    limits: tuple[float, float]
     unit: Unit
     margin: float
     scale: Scale | None
@@ -103,6 +109,17 @@ class Arms:
     def upright(self) -> bool:
         """Whether scores go up, and arms along."""
         return self.scale is not None
+
+    @property
+    def ends(self) -> Floats:
+        """The ends of everything that the differences show; empty where there is none."""
+        known = self.points[self.points["difference"].notna()]
+        return known[["difference", "difference_low", "difference_high", "bound"]].to_numpy(float)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether some arm is so many margins behind that a linear scale would hide the margin."""
+        return self.ends.size > 0 and bool(-np.nanmin(self.ends) > WIDE * self.margin > 0)
 
 
 def read_arms(estimate: ExperimentEstimate, study: StudyEstimates) -> Arms:
@@ -120,26 +137,29 @@ def read_arms(estimate: ExperimentEstimate, study: StudyEstimates) -> Arms:
         points["place"] = np.arange(len(points), dtype=float)
     scores = ["mean", "low", "high", "difference", "difference_low", "difference_high", "bound"]
     points[scores] = points[scores].astype(float) * unit.factor
-    points["outside"] = _outside(points, unit)
     objectives = estimate.objectives[points["configuration"].tolist()] * (unit.sign * unit.factor)
     seeds = pd.DataFrame(
         {"place": np.tile(points["place"], len(objectives)), "score": objectives.to_numpy(float).ravel(),
-         "outside": np.tile(points["outside"], len(objectives))}
+         "configuration": np.tile(points["configuration"], len(objectives))}
     ).dropna()  # fmt: skip
+    limits = _score_limits(points, seeds, sign=unit.sign)
+    points["outside"] = ~points["mean"].between(*limits)
     replicate = "seed" if is_paired(estimate.objectives) else "run"
-    return Arms(points, seeds, unit, study.margin * unit.factor, scale, replicate)
+    return Arms(points, seeds, limits, unit, study.margin * unit.factor, scale, replicate)
 
 
-def _outside(points: pd.DataFrame, unit: Unit) -> npt.NDArray[np.bool_]:
-    """Arms that would squeeze the others: outliers, and of the unstable those that lie beyond the rest."""
-    stable = (points["status"] != UNSTABLE).to_numpy()
-    outside = np.zeros(len(points), bool)
-    if stable.any():
-        means, lows, highs = (points.loc[stable, name].to_numpy(float) for name in ("mean", "low", "high"))
-        outside[stable] = outliers(means, sign=unit.sign, lows=lows, highs=highs)
-        worst = (unit.sign * means[~outside[stable]]).min()
-        outside[~stable] = unit.sign * points.loc[~stable, "mean"] < worst
-    return outside
+def _score_limits(points: pd.DataFrame, seeds: pd.DataFrame, *, sign: int) -> tuple[float, float]:
+    """From the worst to the best seed or interval of the stable arms that are no outliers, with a little room."""
+    stable = points[points["status"] != UNSTABLE]
+    if len(stable):
+        means, lows, highs = (stable[name].to_numpy(float) for name in ("mean", "low", "high"))
+        stable = stable[~outliers(means, sign=sign, lows=lows, highs=highs)]
+    kept = stable if len(stable) else points
+    scores = seeds.loc[seeds["configuration"].isin(kept["configuration"]), "score"]
+    ends = np.concatenate([scores, kept["low"], kept["high"], kept["mean"]])
+    low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
+    pad = 0.06 * ((high - low) or 1.0)
+    return low - pad, high + pad
 
 
 def draw_levels(arms: Arms, *, ax: Axes | None = None) -> Axes:
@@ -149,38 +169,45 @@ def draw_levels(arms: Arms, *, ax: Axes | None = None) -> Axes:
     """
     ax = blank(ax or new_axes())
     x, y = ("place", "score") if arms.upright else ("score", "place")
-    shown = arms.seeds[~arms.seeds["outside"]]
+    shown = arms.seeds[arms.seeds["score"].between(*arms.limits)]
     sns.scatterplot(shown, x=x, y=y, color=GREY, alpha=0.45, s=16, linewidth=0, ax=ax, legend=False, zorder=2)
-    _draw_statuses(ax, arms, "mean", "low", "high")
+    inside = arms.points[~arms.points["outside"]]
+    _draw_statuses(ax, inside, "mean", "low", "high", upright=arms.upright)
     _draw_outside(ax, arms)
     _set_label(ax, arms, arms.unit.level)
+    (ax.set_ylim if arms.upright else ax.set_xlim)(*arms.limits)
     return ax
 
 
 def draw_differences(arms: Arms, *, ax: Axes | None = None) -> Axes:
-    """Paired differences to the best arm with 95 % intervals, thin lines to the joint bound, and the margin's band."""
+    """Paired differences to the best arm with 95 % intervals, thin lines to the joint bound, and the margin's band.
+
+    Where some arm is more than WIDE margins behind, the scale is logarithmic beyond twice the margin.
+    """
     ax = blank(ax or new_axes())
     band = ax.axhspan if arms.upright else ax.axvspan
     band(-arms.margin, arms.margin, color=BLUE, alpha=0.12, linewidth=0, zorder=0)
     (ax.axhline if arms.upright else ax.axvline)(0, color=GREY, linewidth=0.8, zorder=1)
-    inside = arms.points[~arms.points["outside"] & arms.points["difference"].notna()]
-    places, means, bounds = (inside[name].to_numpy(float) for name in ("place", "difference", "bound"))
+    known = arms.points[arms.points["difference"].notna()]
+    places, means, bounds = (known[name].to_numpy(float) for name in ("place", "difference", "bound"))
     draw_intervals(ax, places, bounds, means, color=GREY, width=0.8, upright=arms.upright)
-    _draw_statuses(ax, arms, "difference", "difference_low", "difference_high")
+    _draw_statuses(ax, known, "difference", "difference_low", "difference_high", upright=arms.upright)
     _set_label(
         ax, arms, arms.unit.difference.replace("difference", "difference to the best", 1).replace(" (", "\n(", 1)
     )
+    if arms.is_wide:
+        low, high = float(np.nanmin(arms.ends)), float(np.nanmax(arms.ends))
+        set_symlog(ax, low, high, margin=arms.margin, along="y" if arms.upright else "x")
     return ax
 
 
-def _draw_statuses(ax: Axes, arms: Arms, value: str, low: str, high: str) -> None:
-    inside = arms.points[~arms.points["outside"]]
-    for status, part in inside[inside[value].notna()].groupby("status", sort=False):
+def _draw_statuses(ax: Axes, points: pd.DataFrame, value: str, low: str, high: str, *, upright: bool) -> None:
+    for status, part in points.groupby("status", sort=False):
         style = STYLES[str(status)]
         places, lows, highs = (part[name].to_numpy(float) for name in ("place", low, high))
         if status != UNSTABLE:
-            draw_intervals(ax, places, lows, highs, color=style.color, upright=arms.upright)
-        x, y = ("place", value) if arms.upright else (value, "place")
+            draw_intervals(ax, places, lows, highs, color=style.color, upright=upright)
+        x, y = ("place", value) if upright else (value, "place")
         sns.scatterplot(
             part, x=x, y=y, marker=style.marker, color=style.face, edgecolor=style.color, linewidth=1.4, s=48,
             ax=ax, legend=False, zorder=4,
@@ -264,41 +291,56 @@ def arms_legend(arms: Arms) -> list[Artist]:
 def arms_marks(arms: Arms, level: Axes, difference: Axes) -> tuple[Mark, ...]:
     """What a page shows at each arm: its mean, interval, n, and difference to the best."""
     marks = []
-    for row in records(arms.points[~arms.points["outside"]]):
+    for row in records(arms.points):
         name, factor = " ".join(str(row["label"]).split()), arms.unit.factor
         mean = arms.unit.show_interval(*(row[k] / factor for k in ("mean", "low", "high")))
-        words = f"{name}: {mean}, n = {row['n']:.0f}"
-        at = (row["place"], row["mean"]) if arms.upright else (row["mean"], row["place"])
-        marks.append(Mark(level, *at, words))
+        words = f"{mean}, n = {row['n']:.0f}"
+        if not row["outside"]:
+            at = (row["place"], row["mean"]) if arms.upright else (row["mean"], row["place"])
+            marks.append(Mark(level, *at, f"{name}: {words}"))
         if np.isfinite(row["difference"]):
             keys = ("difference", "difference_low", "difference_high")
             apart = arms.unit.show_difference(*(row[k] / factor for k in keys))
             at = (row["place"], row["difference"]) if arms.upright else (row["difference"], row["place"])
-            marks.append(Mark(difference, *at, f"{name}: {apart} to the best; {words.split(': ', 1)[1]}"))
+            marks.append(Mark(difference, *at, f"{name}: {apart} to the best; {words}"))
     return tuple(marks)
 
 
 def _arms_figures(estimate: ExperimentEstimate, study: StudyEstimates) -> Iterator[Figure]:
     """One figure, where there is anything to compare."""
     name, arms = estimate.experiment.name, read_arms(estimate, study)
-    if len(arms.points) < 2:
+    if len(arms.points) < 2 or (arms.points["status"] == UNSTABLE).all():
         return
     level, difference = draw_arms(arms)
     legend_below(drawing_of(level), arms_legend(arms))
-    n_all = len(experiment_points(estimate))
-    shown = [f"the {MOST_ROWS} best means of {n_all} configurations"] * (n_all > MOST_ROWS)
-    shown += [f"each arm at its best {_titles(estimate, study, estimate.experiment.nuisance)}"] * is_tuned(estimate)
-    off = [str(row["label"]) for row in records(arms.points[arms.points["outside"]])]
-    shown += [f"off the scale: {', '.join(' '.join(label.split()) for label in off)}"] * bool(off)
-    apart = "differences are paired over seeds, each with an interval of its own (95 %)"
+    words = _arms_words(arms, estimate, study)
     quantity = study.description.objective.label
     yield Figure(
         f"{plain_name(study.description.objective.quantity)}_{plain_name(name)}", "experiment",
-        experiment_title(estimate), caption(estimate, study, *shown, apart),
+        experiment_title(estimate), caption(estimate, study, *words),
         f"{quantity.capitalize()} of {len(arms.points)} arms and their differences to the best: {_ends(arms)}",
         finding(estimate, study.description), confounded_labels(estimate), drawing=drawing_of(level),
         marks=arms_marks(arms, level, difference),
     )  # fmt: skip
+
+
+def _arms_words(arms: Arms, estimate: ExperimentEstimate, study: StudyEstimates) -> Iterator[str]:
+    """What the caption says of the arms' figure."""
+    if (n_all := len(experiment_points(estimate))) > MOST_ROWS:
+        yield f"the {MOST_ROWS} best means of {n_all} configurations"
+    if is_tuned(estimate):
+        yield f"each arm at its best {_titles(estimate, study, estimate.experiment.nuisance)}"
+    if arms.points["outside"].any():
+        off = arms.points.loc[arms.points["outside"], "label"]
+        yield f"off the scale of the scores: {'; '.join(' '.join(label.split()) for label in off)}"
+    yield "differences are paired over seeds, each with an interval of its own (95 %)" + (
+        ", on a scale that is logarithmic beyond twice the margin" if arms.is_wide else ""
+    )
+    if ((arms.points["status"] == TIED) & (arms.points["difference_high"] < 0)).any():
+        yield "a tied arm whose own interval excludes zero is still tied at the joint level of all arms"
+    tied, behind = (arms.points.loc[arms.points["status"] == status, "difference"] for status in (TIED, BEHIND))
+    if len(tied) and len(behind) and tied.min() < behind.max():
+        yield "an arm may stay tied below one that is not, where its difference varies more between seeds"
 
 
 def experiment_title(estimate: ExperimentEstimate) -> str:
@@ -343,15 +385,17 @@ def draw_heatmap(estimate: ExperimentEstimate, study: StudyEstimates, *, ax: Axe
     ax = ax or new_axes(1.5 + 0.46 * shape[0], right=0.1)
     words = np.array([_cell_words(row, unit) for row in records(cells)]).reshape(shape)
     sns.heatmap(
-        means.to_numpy(float).reshape(shape), annot=words,
-        fmt="", cmap="cividis", ax=ax, xticklabels=list(along.words), yticklabels=list(down.words),
+        means.to_numpy(float).reshape(shape), annot=words, fmt="", ax=ax,
+        cmap="cividis" if unit.sign > 0 else "cividis_r",
+        xticklabels=list(along.words), yticklabels=list(down.words),
         cbar_kws={"label": f"mean {unit.level}"}, annot_kws={"fontsize": "small"},
     )  # fmt: skip
     ax.set_facecolor("#DDDDDD")
+    ax.grid(visible=False)
     ax.invert_yaxis()
     ax.tick_params(axis="y", rotation=0)
     ax.set(xlabel=along.title, ylabel=down.title)
-    _frame_tied(ax, cells, shape, middle=float(np.nanmin(means) + np.nanmax(means)) / 2 / unit.factor)
+    _frame_tied(ax, cells, shape, unit)
     for (i, j), row in zip(np.ndindex(shape), records(cells), strict=True):
         if row["n_diverged"] > 0:
             ax.text(
@@ -377,10 +421,12 @@ def _cell_words(row: Row, unit: Unit) -> str:
     return unit.show(row["objective_mean"]).removesuffix(unit.symbol) + " ★" * bool(row["recommended"])
 
 
-def _frame_tied(ax: Axes, cells: pd.DataFrame, shape: tuple[int, int], *, middle: float) -> None:
-    for (i, j), row in zip(np.ndindex(shape), records(cells), strict=True):
-        if row["tied_with_best"] is True or row["tied_with_best"] == 1:
-            ink = "black" if row["objective_mean"] > middle else "white"
+def _frame_tied(ax: Axes, cells: pd.DataFrame, shape: tuple[int, int], unit: Unit) -> None:
+    goodness = unit.sign * cells["objective_mean"].where(cells["n_diverged"] == 0)
+    middle = (goodness.min() + goodness.max()) / 2
+    for (i, j), tied, good in zip(np.ndindex(shape), cells["tied_with_best"], goodness, strict=True):
+        if tied == 1:
+            ink = "black" if good > middle else "white"
             ax.add_patch(Rectangle((j + 0.06, i + 0.08), 0.88, 0.84, fill=False, edgecolor=ink, linewidth=1.6))
 
 
@@ -734,7 +780,7 @@ def _label_ends(ax: Axes, labels: Sequence[str], ends: Sequence[float], colours:
 def _curves_figures(estimate: ExperimentEstimate, study: StudyEstimates) -> Iterator[Figure]:
     name = estimate.experiment.name
     bands = curve_bands(estimate, study) if name != FOREIGN and "objective" in study.curves else []
-    if max((band.seeds.shape[1] for band in bands), default=0) < 2:
+    if not any(np.isfinite(band.mean).any() and band.seeds.shape[1] > 1 for band in bands):
         return
     axes, unit = varied_axes(estimate), unit_of(study.description.objective)
     ordered = len(axes) == 1 and make_scale(study.description, axes[0], estimate.summary[axes[0]]).kind != "category"

@@ -420,6 +420,27 @@ def set_number_ticks(ax: Axes, *, along: str, most: int) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: format_value(round(float(value), 10) + 0.0)))
 
 
+def set_symlog(ax: Axes, low: float, high: float, *, margin: float, along: str) -> None:
+    """A scale of differences from below `low` to above `high`, both in view of zero.
+
+    It is linear up to twice the margin and logarithmic beyond, with plain numbers at round multiples of the margin.
+    """
+    reach = [max(2.0 * margin, 1.4 * side) for side in (-low, high)]
+    steps = margin * np.array([1, 2, 10, 40, 100, 400, 1000, 4000])
+    ticks = np.array([*-steps[steps <= reach[0]][::-1], 0.0, *steps[steps <= reach[1]]])
+    words = [f"{tick:+.4g}" if tick else "0" for tick in ticks]
+    if along == "x":
+        ax.set_xscale("symlog", linthresh=2 * margin, linscale=0.8)
+        ax.set_xlim(-reach[0], reach[1])
+        ax.set_xticks(ticks, words, fontsize="small")
+        ax.xaxis.set_minor_locator(NullLocator())
+    else:
+        ax.set_yscale("symlog", linthresh=2 * margin, linscale=0.8)
+        ax.set_ylim(-reach[0], reach[1])
+        ax.set_yticks(ticks, words, fontsize="small")
+        ax.yaxis.set_minor_locator(NullLocator())
+
+
 def spread_out(places: Floats, sizes: Floats) -> Floats:
     """Centres for labels of `sizes` near `places`, moved as little as it takes that none overlaps another."""
     order = np.argsort(places, kind="stable")

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from gridstudy.records.tables import FOREIGN
 from gridstudy.reporting.plotting import (
@@ -47,6 +47,7 @@ from gridstudy.reporting.plotting import (
     plain_name,
     records,
     set_number_ticks,
+    set_symlog,
     split_words,
     spoken,
     unit_of,
@@ -150,24 +151,11 @@ def draw_forest(rows: pd.DataFrame, unit: Unit, *, margin: float, ax: Axes | Non
             part, x="difference", y="place", marker=marker, color=color, s=32, ax=ax, legend=False, zorder=4
         )
     ax.set(xlabel=f"paired {unit.difference}", ylabel="", ylim=(last + 0.8, -0.8))
-    _set_forest_scale(ax, shown, band)
+    ends = shown[["low", "high", "difference"]].to_numpy(float)
+    set_symlog(ax, np.nanmin(ends), np.nanmax(ends), margin=band, along="x")
+    ax.set_yticks([])
     _write_forest(ax, rows, unit)
     return ax
-
-
-def _set_forest_scale(ax: Axes, shown: pd.DataFrame, margin: float) -> None:
-    """Symmetric log with plain numbers at round multiples of the margin, on either side."""
-    ends = shown[["low", "high", "difference"]].to_numpy(float)
-    reach = [max(2.0 * margin, 1.4 * side) for side in (-np.nanmin([*ends.ravel(), 0]), np.nanmax([*ends.ravel(), 0]))]
-    ax.set_xscale("symlog", linthresh=2 * margin, linscale=0.8)
-    ax.set_xlim(-reach[0], reach[1])
-    steps = margin * np.array([1, 2, 10, 40, 100, 400, 1000])
-    ticks = [*-steps[steps <= reach[0]][::-1], 0.0, *steps[steps <= reach[1]]]
-    ax.xaxis.set_major_locator(FixedLocator(ticks))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xticks(ticks, [f"{tick:+.4g}" if tick else "0" for tick in ticks], fontsize="small")
-    ax.set_yticks([])
-    ax.grid(axis="x")
 
 
 def _write_forest(ax: Axes, rows: pd.DataFrame, unit: Unit) -> None:
@@ -218,7 +206,7 @@ def forest_figures(study: StudyEstimates) -> Iterator[Figure]:
         f"n = {extent(known['n'])} seeds; the band is the margin of {margin} that does not matter; the scale is "
         f"logarithmic beyond twice the margin; {split_words(study)}.",
         f"Differences of {len(rows)} contrasts in {rows['experiment'].nunique()} experiments: {counts}.",
-        f"{told.sum()} hypotheses: {counts}.", drawing=drawing_of(ax),
+        f"{told.sum()} {'hypothesis' if told.sum() == 1 else 'hypotheses'}: {counts}.", drawing=drawing_of(ax),
         marks=tuple(
             Mark(ax, row["difference"] * unit.factor, row["place"], _forest_words(row, unit)) for row in records(known)
         ),
@@ -359,8 +347,8 @@ def time_points(study: StudyEstimates) -> pd.DataFrame:
 def draw_time(points: pd.DataFrame, unit: Unit, *, margin: float, ax: Axes | None = None) -> Axes:
     """Mean score against median seconds per trial; the Pareto front in blue with intervals, its steps labelled.
 
-    Of the front, those are labelled that gain more than the margin over the last label. What lies further below the
-    front than the front is high is outside the picture.
+    Of the front, those are labelled that gain more than the margin over the last label. The worst quarter of the rest
+    may lie outside the picture.
     """
     ax = blank(ax or new_axes(4.8, right=2.3, width=8.6))
     shown = points.assign(**{f"{k}": points[f"objective_{k}"] * unit.factor for k in ("mean", "low", "high")})
@@ -371,15 +359,15 @@ def draw_time(points: pd.DataFrame, unit: Unit, *, margin: float, ax: Axes | Non
     ax.step(front["seconds_median"], front["mean"], where="post", color=BLUE, linewidth=1, zorder=1)
     draw_intervals(ax, *(front[name].to_numpy(float) for name in ("seconds_median", "low", "high")), color=BLUE)
     sns.scatterplot(front, x="seconds_median", y="mean", color=BLUE, s=45, ax=ax, legend=False, zorder=4)
-    _limit_time(ax, front, unit)
+    _limit_time(ax, shown, unit)
     _set_log_ticks(ax.xaxis)
     set_number_ticks(ax, along="y", most=7)
     ax.set(xlabel="seconds per trial (median over seeds)", ylabel=unit.level)
-    _label_front(ax, steps_of_front(front, unit, margin=margin))
+    _label_front(ax, steps_of_front(front, margin=margin))
     return ax
 
 
-def steps_of_front(front: pd.DataFrame, unit: Unit, *, margin: float) -> pd.DataFrame:
+def steps_of_front(front: pd.DataFrame, *, margin: float) -> pd.DataFrame:
     """The front's fastest and best, and between them what gains more than the margin over the step before."""
     kept: list[int] = []
     for i, score in enumerate(front["score"]):
@@ -390,11 +378,13 @@ def steps_of_front(front: pd.DataFrame, unit: Unit, *, margin: float) -> pd.Data
     return front.iloc[kept]
 
 
-def _limit_time(ax: Axes, front: pd.DataFrame, unit: Unit) -> None:
-    low, high = np.nanmin(front[["low", "mean"]]), np.nanmax(front[["high", "mean"]])
-    room = (high - low) or 1.0
-    worse, better = (0.25 * room, 0.05 * room)
-    ax.set_ylim(*((low - worse, high + better) if unit.sign > 0 else (low - better, high + worse)))
+def _limit_time(ax: Axes, shown: pd.DataFrame, unit: Unit) -> None:
+    """The front and the better three quarters of all points, with a little room."""
+    goodness = unit.sign * shown["mean"]
+    kept = shown[shown["on_front"] | (goodness >= goodness.quantile(0.25))]
+    low, high = float(np.nanmin(kept[["low", "mean"]])), float(np.nanmax(kept[["high", "mean"]]))
+    pad = 0.05 * ((high - low) or 1.0)
+    ax.set_ylim(low - pad, high + pad)
 
 
 def _label_front(ax: Axes, steps: pd.DataFrame) -> None:
