@@ -328,6 +328,8 @@ def _arms_words(arms: Arms, estimate: ExperimentEstimate, study: StudyEstimates)
     """What the caption says of the arms' figure."""
     if (n_all := len(experiment_points(estimate))) > MOST_ROWS:
         yield f"the {MOST_ROWS} best means of {n_all} configurations"
+    if estimate.best and not estimate.look:
+        yield "provisional: before the first look is complete, all arms count as tied"
     if is_tuned(estimate):
         yield f"each arm at its best {_titles(estimate, study, estimate.experiment.nuisance)}"
     if arms.points["outside"].any():

@@ -332,7 +332,7 @@ STYLES: Mapping[str, Style] = {
     RECOMMENDED: Style(GREEN, "D", GREEN, "recommended: the cheapest within the margin"),
     TIED: Style(BLUE, "o", BLUE, "may be the best (tied)"),
     BEHIND: Style(GREY, "o", "white", "shown to be behind the best"),
-    UNRANKED: Style(GREY, "s", "white", "not ranked: too few seeds"),
+    UNRANKED: Style(GREY, "s", "white", "not ranked: seeds are missing"),
     UNSTABLE: Style(RED, "X", RED, "unstable: a seed diverged, so not ranked"),
 }
 
@@ -352,15 +352,15 @@ def experiment_points(estimate: ExperimentEstimate) -> pd.DataFrame:
         label=labels, mean=rows["objective_mean"], low=rows["objective_low"], high=rows["objective_high"],
         difference=(-rows["deficit"]).where(~best, 0.0), difference_low=-rows["deficit_high"],
         difference_high=-rows["deficit_low"], bound=-rows["deficit_bound"],
-        status=[_status(row, estimate.best) for row in records(rows)],
+        status=[_status(row, estimate) for row in records(rows)],
     )  # fmt: skip
     return points[list(POINT_COLUMNS)].reset_index(drop=True)
 
 
-def _status(row: Row, best: str | None) -> str:
+def _status(row: Row, estimate: ExperimentEstimate) -> str:
     if row["n_diverged"] > 0:
         return UNSTABLE
-    if row["configuration"] != best and np.isnan(row["deficit"]):
+    if row["configuration"] in estimate.incomplete:
         return UNRANKED
     if row["recommended"]:
         return RECOMMENDED
