@@ -300,9 +300,10 @@ def arms_marks(arms: Arms, level: Axes, difference: Axes) -> tuple[Mark, ...]:
             marks.append(Mark(level, *at, f"{name}: {words}"))
         if np.isfinite(row["difference"]):
             keys = ("difference", "difference_low", "difference_high")
-            apart = arms.unit.show_difference(*(row[k] / factor for k in keys))
+            apart = f"{arms.unit.show_difference(*(row[k] / factor for k in keys))} to the best"
+            apart = apart if row["difference"] else "the best mean"
             at = (row["place"], row["difference"]) if arms.upright else (row["difference"], row["place"])
-            marks.append(Mark(difference, *at, f"{name}: {apart} to the best; {words}"))
+            marks.append(Mark(difference, *at, f"{name}: {apart}; {words}"))
     return tuple(marks)
 
 

@@ -274,7 +274,8 @@ def caption(estimate: ExperimentEstimate, study: StudyEstimates, *extra: str) ->
         "logs of another program, split and seeds unknown" if foreign else split_words(study),
         budget_words(estimate), *confounded_labels(estimate),
     ]  # fmt: skip
-    return "; ".join(filter(None, parts)) + "."
+    words = "; ".join(filter(None, parts))
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def split_words(study: StudyEstimates) -> str:

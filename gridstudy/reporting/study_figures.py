@@ -105,12 +105,12 @@ def forest_rows(study: StudyEstimates) -> pd.DataFrame:
         for c, sides in zip(contrasts, contrast_words(estimate), strict=True):
             note = f"confounded with {', '.join(c.confounded)}" if c.confounded else ""
             words = "\n".join(filter(None, [_in_lines(sides), note]))
-            n_lines = 1 + words.count("\n")
+            height = 1 + 0.75 * words.count("\n")
             rows.append((
                 estimate.experiment.name, words, c.difference, c.low, c.high, c.n, verdict.verdict if verdict else "",
-                note or ("" if np.isfinite(c.difference) else c.label), line + (n_lines - 1) / 2, heading,
+                note or ("" if np.isfinite(c.difference) else c.label), line + (height - 1) / 2, heading,
             ))  # fmt: skip
-            heading, line = np.nan, line + n_lines
+            heading, line = np.nan, line + height
         line = line + 0.35 if contrasts else line - 1.0
     return pd.DataFrame(rows, columns=list(FOREST_COLUMNS))
 
@@ -215,8 +215,7 @@ def forest_figures(study: StudyEstimates) -> Iterator[Figure]:
 
 def _forest_words(row: Row, unit: Unit) -> str:
     apart = unit.show_difference(row["difference"], row["low"], row["high"])
-    note = f"; {row['note']}" if row["note"] else ""
-    return f"{' '.join(row['contrast'].split())}: {apart}, n = {row['n']:.0f}, {row['verdict']}{note}"
+    return f"{', '.join(row['contrast'].splitlines())}: {apart}, n = {row['n']:.0f}, {row['verdict']}"
 
 
 # --- the noise floor -----------------------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ def test_points_for_a_page_lie_within_the_picture_and_name_arm_mean_interval_and
     row = study.of("batch_size").summary.set_index("configuration").loc["batch_size=128"]
     mean, low, high = (100 * row[f"objective_{part}"] for part in ("mean", "low", "high"))
     assert f"128: {mean:.1f} % [{low:.1f}, {high:.1f}], n = 3" in [text for _, _, text in points]
-    levels = {text.split(":")[0]: (x, y) for x, y, text in points if "to the best" not in text}
+    levels = {text.split(":")[0]: (x, y) for x, y, text in points if " best" not in text}
     assert levels["4"][0] < levels["128"][0]
     assert levels["128"][1] < levels["4"][1]  # the better one is nearer to the top
     assert len(saved["0_forest"].points) == 1
