@@ -36,7 +36,8 @@ def all_figures(findings: Findings) -> Iterator[Figure]:
     """Every figure in the order of the report; those of absent experiments are left out."""
     import_matplotlib()
     from gridstudy.reporting.experiment_figures import experiment_figures
-    from gridstudy.reporting.study_figures import forest_figures, study_figures
+    from gridstudy.reporting.forest_figures import forest_figures
+    from gridstudy.reporting.study_figures import study_figures
 
     study = findings.estimates
     labels = study.description.labels

@@ -263,6 +263,31 @@ def arm_name(estimate: ExperimentEstimate, configuration: str) -> str:
     return estimate.labels.get(configuration, configuration).removesuffix(BASELINE)
 
 
+def experiment_title(estimate: ExperimentEstimate) -> str:
+    """The question, or what stands for it."""
+    name = estimate.experiment.name
+    return estimate.experiment.question or ("Runs of another program" if name == FOREIGN else spoken(name))
+
+
+def tuned_words(estimate: ExperimentEstimate, study: StudyEstimates) -> str:
+    """The titles of the nuisance hyperparameters that are tuned in each arm."""
+    names = varied_nuisance(estimate)
+    return " and ".join(hyperparameter_of(study.description, name).title for name in names)
+
+
+def point_words(name: str, row: Row, unit: Unit) -> str:
+    """A configuration with its mean, interval and n, from a row of the summary."""
+    mean = unit.show_interval(row["objective_mean"], row["objective_low"], row["objective_high"])
+    return f"{name}: {mean}, n = {row['n']:.0f}"
+
+
+def best_and_worst(estimate: ExperimentEstimate, unit: Unit) -> str:
+    """The best and the worst mean in words, for those who cannot see the picture."""
+    points = experiment_points(estimate).sort_values("mean", ascending=unit.sign < 0, kind="stable")
+    words = [f"{' '.join(str(row['label']).split())} {unit.show(row['mean'])}" for row in records(points)]
+    return f"best {words[0]}, worst {words[-1]}." if len(words) > 1 else f"{words[0]}."
+
+
 def caption(estimate: ExperimentEstimate, study: StudyEstimates, *extra: str) -> str:
     """What `extra` says, then n, interval, split and budget, and the label of a confounded experiment."""
     rows = estimate.summary[estimate.summary["n"] > 0]
@@ -275,7 +300,7 @@ def caption(estimate: ExperimentEstimate, study: StudyEstimates, *extra: str) ->
         budget_words(estimate), *confounded_labels(estimate),
     ]  # fmt: skip
     words = "; ".join(filter(None, parts))
-    return f"{words[:1].upper()}{words[1:]}."
+    return f"{words}." if words.startswith("n = ") else f"{words[:1].upper()}{words[1:]}."
 
 
 def split_words(study: StudyEstimates) -> str:
@@ -347,7 +372,7 @@ def experiment_points(estimate: ExperimentEstimate) -> pd.DataFrame:
     rows = estimate.summary[estimate.summary["n"] > 0]
     if is_tuned(estimate):
         rows = rows[rows["configuration"].isin(estimate.arms["configuration"])]
-    labels = [wrap_label(estimate.labels.get(name, name), 36) for name in rows["configuration"]]
+    labels = [wrap_label(estimate.labels.get(name, name), 40) for name in rows["configuration"]]
     best = rows["configuration"] == estimate.best
     points = rows[["configuration", "n"]].assign(
         label=labels, mean=rows["objective_mean"], low=rows["objective_low"], high=rows["objective_high"],
@@ -376,6 +401,11 @@ def is_tuned(estimate: ExperimentEstimate) -> bool:
 def varied_axes(estimate: ExperimentEstimate) -> list[str]:
     """The scientific hyperparameters that take more than one value."""
     return [name for name in estimate.experiment.scientific if estimate.summary[name].nunique() > 1]
+
+
+def varied_nuisance(estimate: ExperimentEstimate) -> list[str]:
+    """The nuisance hyperparameters that take more than one value."""
+    return [name for name in estimate.experiment.nuisance if estimate.summary[name].nunique() > 1]
 
 
 def outliers(means: Floats, *, sign: int, lows: Floats, highs: Floats) -> npt.NDArray[np.bool_]:
@@ -479,9 +509,9 @@ def new_drawing(width: float, height: float, *, left: float, right: float, top: 
     return drawing
 
 
-def new_axes(height: float = 4.2, *, right: float = 0.3, width: float = WIDTH) -> Axes:
+def new_axes(height: float = 4.2, *, right: float = 0.3, top: float = 0.15, width: float = WIDTH) -> Axes:
     """Axes on a drawing of their own."""
-    ax = new_drawing(width, height, left=0.85, right=right, top=0.15, bottom=0.65).subplots()
+    ax = new_drawing(width, height, left=0.85, right=right, top=top, bottom=0.65).subplots()
     assert isinstance(ax, Axes)
     return ax
 

@@ -7,19 +7,13 @@ import pytest
 from matplotlib.colors import to_hex, to_rgb
 
 from gridstudy.fashion.subject import SUBJECT
-from gridstudy.reporting.experiment_figures import (
-    MOST_ROWS,
-    arms_legend,
-    curve_bands,
-    draw_arms,
-    draw_curves,
-    draw_differences,
+from gridstudy.reporting.arm_figures import MOST_ROWS, arms_legend, draw_arms, draw_differences, draw_levels, read_arms
+from gridstudy.reporting.curve_figures import curve_bands, draw_curves
+from gridstudy.reporting.grid_figures import (
     draw_heatmap,
-    draw_levels,
     draw_lines,
     interaction_sides,
     is_heatmap,
-    read_arms,
     read_interaction,
     read_isolation,
 )
@@ -125,7 +119,7 @@ def test_an_unstable_arm_has_no_interval_and_its_diverged_seed_does_not_squeeze_
 
 def test_before_the_first_look_the_caption_says_provisional():
     captions = [make_study(make_records(["epochs"], n_seeds=n)).figures()["accuracy_epochs"].caption for n in (2, 3)]
-    assert ["provisional" in caption for caption in captions] == [True, False]
+    assert ["Provisional" in caption for caption in captions] == [True, False]
 
 
 def test_a_long_ranking_shows_the_best_means_and_says_so():
@@ -135,7 +129,7 @@ def test_a_long_ranking_shows_the_best_means_and_says_so():
     )  # fmt: skip
     figures = make_study(make_records([plan], n_seeds=3)).figures()
     assert len(figures["accuracy_many"].drawing.axes[0].get_yticks()) == MOST_ROWS
-    assert f"the {MOST_ROWS} best means of 48 configurations" in figures["accuracy_many"].caption
+    assert f"The {MOST_ROWS} best means of 48 configurations" in figures["accuracy_many"].caption
     assert {name for name in figures if name.startswith("interaction_many")} == {
         "interaction_many_units1_x_units2", "interaction_many_units1_x_depth", "interaction_many_units2_x_depth"
     }  # fmt: skip
@@ -242,7 +236,11 @@ def test_curves_show_seeds_means_and_only_the_seeds_of_the_unstable(study):
 def test_arms_that_differ_in_epochs_only_share_one_curve(study):
     bands = curve_bands(study.of("epochs"), study.estimates)
     assert [band.configuration for band in bands] == ["epochs=10"]
-    assert "the longest arm, whose curve the shorter ones share" in study.figures()["curves_epochs"].caption
+    assert "The longest arm, whose curve the shorter ones share" in study.figures()["curves_epochs"].caption
+
+
+def test_what_the_labels_of_curves_are_values_of_stands_above_them(study):
+    assert "batch size" in texts_of(study.figures()["curves_batch_size"].drawing.axes[0])
 
 
 def test_a_curve_that_leaves_the_picture_says_where_it_ends():

@@ -10,18 +10,17 @@ import pytest
 from matplotlib.collections import PathCollection
 
 from gridstudy.fashion.subject import SUBJECT
+from gridstudy.reporting.forest_figures import draw_forest, forest_rows
 from gridstudy.reporting.plotting import drawing_of, unit_of
 from gridstudy.reporting.study_figures import (
     chosen_confusions,
     draw_classes,
-    draw_forest,
     draw_pairing,
     draw_pairs,
     draw_rankings,
     draw_search,
     draw_single_runs,
     draw_time,
-    forest_rows,
     paired_comparisons,
     ranking_table,
     search_legend,
