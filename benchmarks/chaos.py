@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import tomli_w
-
 from gridstudy.records.records import RecordError, compare_outcomes, find_results, read_result
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,7 +11,6 @@ import argparse
 import csv
 import importlib.util
 import json
-import multiprocessing
 import os
 import platform
 import subprocess
@@ -30,14 +29,13 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from gridstudy.core.study import N_CLASSES, Configuration, TrialConfig, TrialResult
-from gridstudy.fashion.experiments import select_experiments
 from gridstudy.records.records import LOG_FILE, TRIAL_FILE, find_results, read_result
+
+from benchmarks.products import measure_peaks, name_library
+from gridstudy.fashion.experiments import select_experiments
 from gridstudy.running.cores import count_cores
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-    from multiprocessing.synchronize import Barrier
-
     from rich.console import Console
 
     from gridstudy.fashion.data import PreparedData
@@ -57,7 +55,6 @@ PACKAGES = {"naive": "mltrainer", "optuna": "optuna", "ray": "ray.tune"}
 JOBS = 2
 """Trials at a time that Optuna and Ray Tune are given."""
 
-MATRIX_SIZE, MATRIX_REPETITIONS, MATRIX_PRODUCTS = 1024, 8, 4
 GROWTH_TRIALS = (10, 30, 100, 300, 1000)
 MEMORY_WORKERS = (1, 2, 4)
 TINY = {"epochs": 1, "train_steps": 1, "batch_size": 4, "units1": 16, "units2": 16}
@@ -422,34 +419,14 @@ def count_recorded(results: Iterable[TrialResult], *, n_validation: int, n_test:
     return sum(training for training, _ in counts), sum(evaluation for _, evaluation in counts)
 
 
-def measure_peak(n_processes: int) -> float:
-    """Operations per second of `n_processes` one-thread processes multiplying fp32 matrices at once; best of 8."""
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(n_processes, timeout=120)
-    connections = []
-    for _ in range(n_processes):
-        ours, theirs = context.Pipe(duplex=False)
-        context.Process(target=_multiply, args=(barrier, theirs), daemon=True).start()
-        theirs.close()  # so that the death of the process ends the wait below
-        connections.append(ours)
-    columns = [connection.recv() for connection in connections]
-    return float(max(sum(at_once) for at_once in zip(*columns, strict=True)))
-
-
-def _multiply(barrier: Barrier, rates: Connection) -> None:
-    import torch
-
-    torch.set_num_threads(1)
-    a, b = torch.rand(2, MATRIX_SIZE, MATRIX_SIZE)
-    out = torch.mm(a, b)
-    column = []
-    for _ in range(MATRIX_REPETITIONS):
-        barrier.wait()
-        clock = time.perf_counter()
-        for _ in range(MATRIX_PRODUCTS):
-            torch.mm(a, b, out=out)
-        column.append(MATRIX_PRODUCTS * 2 * MATRIX_SIZE**3 / (time.perf_counter() - clock))
-    rates.send(column)
+def measure_machine(number: int) -> tuple[list[Measurement], float]:
+    """The peak of each library with one process per core, and the best of them, in operations per second."""
+    peaks = measure_peaks(count_cores())
+    measured = [
+        Measurement("machine", f"matrix peak, {name_library(library)}", peak / 1e9, "GFLOP/s", number, "all cores")
+        for library, peak in peaks.items()
+    ]
+    return measured, max(peaks.values())
 
 
 # --- what the records of a run tell ---------------------------------------------------------------------------------
@@ -480,7 +457,7 @@ def read_first_epoch(logdir: Path) -> float:
 
 
 def measure_run(run: Run, prepared: PreparedData, *, peak: float, number: int) -> Iterator[Measurement]:
-    """The phases of one run of ours, and the share of the peak that its training phase reached."""
+    """The phases of one run of ours, and the share of the best library's peak that its training phase reached."""
     began, ended = read_training_phase(run.logdir)
     results = [read_result(path)[0] for path in find_results(run.logdir)]
     training, evaluation = count_recorded(results, n_validation=prepared.n_validation, n_test=prepared.n_test)
@@ -490,8 +467,9 @@ def measure_run(run: Run, prepared: PreparedData, *, peak: float, number: int) -
     yield measured("last trial's end to exit", run.started + run.duration_s - ended, "s")
     yield measured("operations in training", training / 1e9, "GFLOP", note="2 forward, 4 backward, first layer 2")
     yield measured("operations in evaluation", evaluation / 1e9, "GFLOP", note="2 per weight and image")
-    yield measured("share of the matrix peak", 100 * (training + evaluation) / (ended - began) / peak, "%")
-    yield measured("of which training", 100 * training / (ended - began) / peak, "%")
+    share = 100 / (ended - began) / peak
+    yield measured("share of the best matrix peak", share * (training + evaluation), "%")
+    yield measured("of which training", share * training, "%")
 
 
 # --- the comparison -------------------------------------------------------------------------------------------------
@@ -505,8 +483,8 @@ def compare(
     last: dict[str, Run] = {}
     for number in range(1, n_rounds + 1):
         say(f"round {number}: matrix peak")
-        peak = measure_peak(count_cores())
-        measurements.append(Measurement("machine", "matrix peak, all processes", peak / 1e9, "GFLOP/s", number))
+        measured, peak = measure_machine(number)
+        measurements += measured
         runs = {}
         for name in rotate(contestants, number - 1):
             say(f"round {number}: {name}")

@@ -15,21 +15,13 @@ from gridstudy.fashion.subject import prepare_data
 from gridstudy.fashion.training import scale_pixels, splits_on, training_batches
 
 
-class ConvolutionalNetwork(nn.Module):
+def build_network(filters: int, dropout: float) -> nn.Sequential:
     """Two convolutions with pooling, dropout, and a linear layer: images (B, 784) -> logits (B, 10)."""
-
-    def __init__(self, filters: int, dropout: float) -> None:
-        super().__init__()
-        self.filters, self.dropout = filters, dropout
-        self.layers = nn.Sequential(
-            nn.Unflatten(1, (1, 28, 28)),
-            nn.Conv2d(1, filters, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(filters, 2 * filters, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Flatten(), nn.Dropout(dropout), nn.Linear(2 * filters * 49, 10),
-        )  # fmt: skip
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.layers(images)
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 28, 28)), nn.Conv2d(1, filters, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(filters, 2 * filters, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Dropout(dropout), nn.Linear(2 * filters * 49, 10),
+    )  # fmt: skip
 
 
 class CurveReporter(Reporter):
@@ -50,33 +42,28 @@ def train(trial, content, folder, device, report) -> gs.Outcome:
     torch.set_num_threads(1)  # sums of floats depend on the number of threads
     images, labels = splits.validation.images.split(1000), splits.validation.labels.split(1000)
     trainer = Trainer(
-        model=ConvolutionalNetwork(values["filters"], values["dropout"]), loss_fn=nn.CrossEntropyLoss(),
+        model=build_network(values["filters"], values["dropout"]), loss_fn=nn.CrossEntropyLoss(),
         optimizer=torch.optim.Adam, scheduler=None, device=device,
         traindataloader=training_batches(splits.train, batch_size=64, seed=trial.seed),
         validdataloader=[(scale_pixels(i), j) for i, j in zip(images, labels, strict=True)],
         settings=TrainerSettings(
             epochs=values["epochs"], metrics=[Accuracy()], logdir=folder, train_steps=100, valid_steps=len(labels),
-            reporttypes=[ReportTypes.TENSORBOARD, ReportTypes.TOML], scheduler_kwargs=None, earlystop_kwargs=None,
+            reporttypes=[ReportTypes.TENSORBOARD], scheduler_kwargs=None, earlystop_kwargs=None,
             optimizer_kwargs={"lr": values["learning_rate"]},
         ),
     )  # fmt: skip
     curve = CurveReporter(report)
     trainer.reporters.append(curve)
     trainer.loop()
-    trainer.writer.close()
     return gs.Outcome(curve.score)
 
 
 subject = gs.Subject(
-    name="cnn",
-    space=[
-        gs.Hyperparameter("epochs", 3, low=1, high=100),
-        gs.Hyperparameter("filters", 8, low=1, high=256, scale="log2"),
-        gs.Hyperparameter("dropout", 0.0, low=0.0, high=0.9),
-        gs.Hyperparameter("learning_rate", 1e-3, low=1e-6, high=1.0, scale="log10", label="learning rate"),
-    ],
-    train=train, prepare=lambda: prepare_data("auto", warn=print), epochs="epochs", packages=("torch", "mltrainer"),
-    objective=gs.Objective("validation_accuracy", chance=0.1, quantity="accuracy", test_name="test_accuracy"),
+    name="cnn", train=train, prepare=lambda: prepare_data(warn=print), epochs="epochs", packages=("torch", "mltrainer"),
+    space=[gs.Hyperparameter("epochs", 3, low=1, high=100), gs.Hyperparameter("dropout", 0.0, low=0.0, high=0.9),
+           gs.Hyperparameter("filters", 8, low=1, high=256, scale="log2"),
+           gs.Hyperparameter("learning_rate", 1e-3, low=1e-6, high=1.0, scale="log10", label="learning rate")],
+    objective=gs.Objective("validation_accuracy", chance=0.1, quantity="accuracy"),
     budgets=lambda v: {"updates": 100 * v["epochs"], "examples": 6400 * v["epochs"],
                        "parameters": 18 * v["filters"] ** 2 + 992 * v["filters"] + 10},
     cost=lambda v: 6400 * v["epochs"] * v["filters"] ** 2,

@@ -63,6 +63,15 @@ def format_table(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def format_wide(rates: Sequence[Rate]) -> str:
+    """The rates as a Markdown table with a row per setting and a column per claim; broken promises are bold."""
+    claims, settings = (list(dict.fromkeys(getattr(r, name) for r in rates)) for name in ("claim", "setting"))
+    cells = {(r.setting, r.claim): f"{r.rate:.1%}" if r.held else f"**{r.rate:.1%}**" for r in rates}
+    lines = [f"| | {' | '.join(claims)} |", "|---|" + "---:|" * len(claims)]
+    lines += [f"| {s} | {' | '.join(cells.get((s, c), '') for c in claims)} |" for s in settings]
+    return "\n".join(lines) + "\n"
+
+
 def _cells(rate: Rate) -> tuple[str, str, str]:
     held = ("yes" if rate.held else "**no**") if rate.promise else ""
     return f"{rate.rate:.1%}", rate.promise, held

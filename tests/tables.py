@@ -15,7 +15,7 @@ from gridstudy.core.selection import select_experiments
 from gridstudy.core.space import Configuration, Hyperparameter
 from gridstudy.core.subject import Data, Description, Objective, Subject
 from gridstudy.core.trial import LEAST_SEEDS, DataIdentity, TrialConfig, TrialResult, TrialRun
-from gridstudy.fashion.sources import CLASS_NAMES
+from gridstudy.fashion.garments import CLASS_NAMES
 from gridstudy.fashion.subject import SUBJECT
 from gridstudy.records.plans import DEFAULT_FIRST_LOOK, Plan
 from gridstudy.records.tables import PROBLEM_COLUMNS, Records, make_tables
@@ -96,15 +96,22 @@ def records_of(results: Sequence[TrialResult], plans: Sequence[Plan]) -> Records
 
 
 def join_records(*parts: Records) -> Records:
-    """All of these as if from one log directory; of experiments of one name, the first."""
-    plans = {plan.experiment.name: plan for part in reversed(parts) for plan in part.plans}
+    """All of these as if from one log directory; a plan of a name that is there gets the further seeds."""
+    plans: dict[str, Plan] = {}
+    for plan in (plan for part in parts for plan in part.plans):
+        known = plans.setdefault(plan.experiment.name, plan)
+        plans[plan.experiment.name] = replace(known, seeds=tuple(dict.fromkeys((*known.seeds, *plan.seeds))))
     return Records(
-        trials=pd.concat([part.trials for part in parts], ignore_index=True),
-        curves=pd.concat([part.curves for part in parts], ignore_index=True),
+        trials=_concat([part.trials for part in parts]),
+        curves=_concat([part.curves for part in parts]),
         plans=tuple(plans.values()),
-        problems=pd.concat([part.problems for part in parts], ignore_index=True),
+        problems=_concat([part.problems for part in parts]),
         confusions={trial_id: matrix for part in parts for trial_id, matrix in part.confusions.items()},
     )
+
+
+def _concat(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
 
 
 def make_foreign(records: Records) -> Records:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks import compare
+from benchmarks import compare, products
 from benchmarks.compare import Measurement
 from gridstudy.core.study import Configuration, LearningCurve
 from gridstudy.fashion.data import PreparedData, prepare
+from gridstudy.fashion.products import describe_products, processor
 from gridstudy.records.records import LOG_FILE, TRIAL_FILE, trial_folder, write_result
 from tests.conftest import fake_result, fake_run
 
@@ -86,9 +87,36 @@ def test_records_tell_when_training_began_and_ended(make_trial, tmp_path: Path):
     assert compare.read_first_epoch(tmp_path) % 60 == pytest.approx(4.0)
 
 
-def test_the_peak_is_a_number_of_all_processes(monkeypatch):
-    monkeypatch.setattr(compare, "MATRIX_PRODUCTS", 1)
-    assert compare.measure_peak(1) > 0
+@pytest.mark.slow
+def test_the_peak_is_that_of_the_best_library_each_of_which_is_named(monkeypatch):
+    monkeypatch.setattr(compare, "count_cores", lambda: 1)
+    measurements, peak = compare.measure_machine(1)
+    names = [m.quantity for m in measurements]
+    assert "numpy" in names[-1]
+    assert len(set(names)) == len(names) >= 2
+    assert peak == 1e9 * max(m.value for m in measurements) > 0
+
+
+def test_the_table_of_products_has_a_row_for_each_shape_and_a_ratio_for_each_kind():
+    rates = [products.Rates(torch=1e11, onednn=2.5e11, ratio=2.5)] * 3
+    assert list(products.format_table(iter([((64, 784, 256), rates)]))) == [
+        "| product (m, k, n) | torch: forward / by input / by weight | oneDNN: forward / by input / by weight "
+        "| times as fast as torch |",
+        "| --- | --- | --- | --- |",
+        "| (64, 784, 256) | 100 / 100 / 100 | 250 / 250 / 250 | 2.50 / 2.50 / 2.50 |",
+    ]
+
+
+def test_the_products_of_this_machine_are_measured_and_its_processor_is_named(capsys, monkeypatch):
+    monkeypatch.setattr(products, "SHAPES", ((8, 784, 16),))
+    assert products.main(["--repetitions", "1"]) == 0
+    name, library, *_, row = capsys.readouterr().out.splitlines()
+    assert name.startswith(processor().model_name)
+    assert library.endswith(describe_products())
+    assert row.startswith("| (8, 784, 16) | ")
+    assert row.count(" / ") == 6
+    assert products.main(["--repetitions", "0"]) == 2
+    assert "--repetitions takes a number from 1 up; got 0" in capsys.readouterr().err
 
 
 def test_a_line_through_points_on_a_line():

@@ -17,8 +17,9 @@ from simulations.guarantees import (
     power_table,
 )
 from simulations.looks import (
-    adversaries,
     equivalence_price,
+    false_claims_under_adversaries,
+    false_equivalences_under_adversaries,
     follow_advice,
     look_p_values,
     may_decide,
@@ -35,7 +36,7 @@ from simulations.noise import (
     reference_objectives,
 )
 from simulations.peers import beside_adastop
-from simulations.rates import Count, Rate, format_table
+from simulations.rates import Count, Rate, format_table, format_wide
 from simulations.simulate import main
 
 
@@ -88,13 +89,19 @@ def test_a_one_point_effect_is_found_as_often_as_theory_says():
 # --- looks ---------------------------------------------------------------------------------------------------------
 
 
-def test_no_adversary_gets_more_than_five_percent_false_claims_or_equivalences():
-    rates = list(adversaries(60))
+def test_no_adversary_gets_more_than_five_percent_false_claims():
+    rates = list(false_claims_under_adversaries(60))
     assert broken(rates) == []
     # the rule that it replaces: every seed, each at the full 5 %
     old = [r.rate for r in rates if r.claim.startswith("without looks")]
-    assert len(old) == 12
+    assert len(old) == 6
     assert max(old) > 0.3
+
+
+def test_no_adversary_gets_more_than_five_percent_false_equivalences():
+    rates = list(false_equivalences_under_adversaries(60))
+    assert broken(rates) == []
+    assert max(r.rate for r in rates if r.claim.startswith("without looks")) > 0.3
 
 
 def test_a_study_that_may_not_decide_has_no_verdict_in_the_walk_either():
@@ -208,6 +215,11 @@ def test_a_broken_promise_shows_in_the_table():
     assert [rate.held for rate in rates] == [False, True]
     assert "| x | y | 5 | 50.0% | at most 5.0% | **no** | 100 |" in format_table(rates)
     assert "| t | u | 5 to 80 | 1,234.0 |  |  | 10 |" in format_table([Count("t", "u", "5 to 80", 1234.0, 10)])
+
+
+def test_a_wide_table_has_a_row_per_setting_and_marks_what_is_broken():
+    rates = [Rate("first", "a", 5, 0.04, 100, most=ALPHA), Rate("later", "a", 5, 0.4, 100, most=ALPHA)]
+    assert format_wide(rates) == "| | first | later |\n|---|---:|---:|\n| a | 4.0% | **40.0%** |\n"
 
 
 def test_one_section_can_be_run_and_written(tmp_path, capsys):

@@ -165,7 +165,7 @@ def _train(study: StudyRun) -> int:
     if note := describe_binding():
         study.warn(note)
     report: Callable[..., None] = console.print_setting
-    summary = study.run(progress=console.choose_progress(), announce=report)
+    summary = study.run(progress=console.choose_progress(study.experiments_run, study.description), announce=report)
     console.print_summary(
         summary, study.experiments_run, study.logdir, study.description, analyse="python analyze_results.py"
     )

@@ -24,7 +24,7 @@ from gridstudy.running.subjects import SubjectSource
 if TYPE_CHECKING:
     from gridstudy.records.plans import Confirmation
     from gridstudy.running.launchers import Launcher
-    from gridstudy.running.lock import Lock
+    from gridstudy.core.lock import Lock
     from gridstudy.running.runner import Progress, Summary
 
 N_WORKERS_ON_GPU = 4

@@ -30,6 +30,7 @@ from gridstudy.fashion.gradients import CrossEntropyGradients
 from gridstudy.fashion.lean_mltrainer import Accuracy, Reporter, ReportTypes, Trainer, TrainerSettings
 from gridstudy.fashion.network import MLP
 from gridstudy.fashion.optimizers import OPTIMIZERS, FlatOptimizer
+from gridstudy.fashion.products import Products, choose_products, describe_products
 from gridstudy.fashion.space import HYPERPARAMETERS, N_CLASSES, layer_widths
 
 EVALUATION_BATCH_SIZE = 1000
@@ -101,14 +102,17 @@ def training_batches(split: Split, *, batch_size: int, seed: int) -> Iterator[tu
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, loss_fn: nn.Module, split: Split) -> tuple[float, float]:
-    """Mean loss and accuracy (a fraction) of the model on a whole split."""
-    model.eval()
+def evaluate(model: MLP, loss_fn: nn.Module, split: Split, *, products: Products | None = None) -> tuple[float, float]:
+    """Mean loss and accuracy (a fraction) of the model on a whole split.
+
+    By default the products are those that `choose_products` chooses for the split's device.
+    """
+    products = products or choose_products(split.images.device)
     losses, n_correct = [], []
     for images, labels in zip(
         split.images.split(EVALUATION_BATCH_SIZE), split.labels.split(EVALUATION_BATCH_SIZE), strict=True
     ):
-        logits = model(scale_pixels(images))
+        logits = model.logits(scale_pixels(images), products)
         losses.append(loss_fn(logits, labels))
         n_correct.append((logits.argmax(dim=1) == labels).sum())
     loss = float(torch.stack(losses).cpu().double().mean())
@@ -237,7 +241,8 @@ def _one_thread() -> Iterator[None]:
 
 def describe_machine(device: str) -> dict[str, str]:
     """The device's own name, and how its matrix products are computed."""
-    return {"device": torch.cuda.get_device_name() if device.startswith("cuda") else device}
+    name = torch.cuda.get_device_name() if device.startswith("cuda") else device
+    return {"device": name, "arithmetic": describe_products(device)}
 
 
 def choose_device(requested: str) -> tuple[str, str]:

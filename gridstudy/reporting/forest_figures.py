@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -46,7 +47,7 @@ VERDICTS: Mapping[str, tuple[str, str]] = {
 """Verdict -> colour and marker."""
 
 FOREST_COLUMNS = (
-    "experiment", "contrast", "difference", "low", "high", "n", "verdict", "note", "place", "heading",
+    "experiment", "contrast", "difference", "low", "high", "n", "verdict", "note", "place", "heading", "heading_note",
 )  # fmt: skip
 FOREST_WIDTH, FOREST_RIGHT, FOREST_LINE = 8.6, 2.4, 0.205
 LETTERS_OF_CONTRAST = 38
@@ -56,20 +57,21 @@ def forest_rows(study: StudyEstimates) -> pd.DataFrame:
     """A row per contrast of every hypothesis, FOREST_COLUMNS; differences are positive where the first arm is better.
 
     `place` is the row's place in the figure in lines of text, `heading` that of its experiment's name, NaN after the
-    first contrast.
+    first contrast. A note that all contrasts share stands in its line (`heading_note`).
     """
     rows, line = [], 0.0
     for estimate in study.experiments:
         verdict = estimate.verdict
         contrasts = verdict.contrasts if verdict else ()
         heading, line = line, line + 1.0
-        for c, sides in zip(contrasts, contrast_words(estimate), strict=True):
-            note = f"confounded with {', '.join(c.confounded)}" if c.confounded else ""
-            words = "\n".join(filter(None, [_in_lines(sides), note]))
+        notes = [f"confounded with {', '.join(c.confounded)}" if c.confounded else "" for c in contrasts]
+        shared = notes[0] if len(set(notes)) == 1 else ""
+        for c, sides, note in zip(contrasts, contrast_words(estimate), notes, strict=True):
+            words = "\n".join(filter(None, [_in_lines(sides), "" if shared else note]))
             height = 1 + 0.75 * words.count("\n")
             rows.append((
                 estimate.experiment.name, words, c.difference, c.low, c.high, c.n, verdict.verdict if verdict else "",
-                note or ("" if np.isfinite(c.difference) else c.label), line + (height - 1) / 2, heading,
+                note or ("" if np.isfinite(c.difference) else c.label), line + (height - 1) / 2, heading, shared,
             ))  # fmt: skip
             heading, line = np.nan, line + height
         line = line + 0.35 if contrasts else line - 1.0
@@ -80,7 +82,7 @@ def _in_lines(sides: str) -> str:
     """Two arms on one line where they fit, else one below the other."""
     if len(sides) <= LETTERS_OF_CONTRAST:
         return sides
-    first, joint, second = sides.partition(" vs ") if " vs " in sides else sides.partition(" like ")
+    first, joint, second = sides.partition(" vs ") if " vs " in sides else sides.partition(" ≈ ")
     arms = (first, f"{joint.strip()} {second}") if joint else (first,)
     return "\n".join(wrap_label(arm, LETTERS_OF_CONTRAST) for arm in arms)
 
@@ -127,6 +129,7 @@ def _write_forest(ax: Axes, rows: pd.DataFrame, unit: Unit) -> None:
         if np.isfinite(row["heading"]):
             _write(ax, row["heading"], 8 - left, spoken(row["experiment"]), weight="bold")
             _write(ax, row["heading"], 8, row["verdict"], weight="bold", color=color, beyond=True)
+            _write(ax, row["heading"], -6, row["heading_note"], color=RED, beyond=True, align="right")
         _write(ax, row["place"], 18 - left, row["contrast"])
         words = unit.show_difference(row["difference"], row["low"], row["high"]).replace(unit.points, "", 1)
         numbers = f"{words}  n = {row['n']:.0f}" if np.isfinite(row["difference"]) else ""
@@ -138,12 +141,12 @@ def _write_forest(ax: Axes, rows: pd.DataFrame, unit: Unit) -> None:
 
 def _write(
     ax: Axes, place: float, offset: float, words: str, *, weight: str = "normal", color: str = "black",
-    beyond: bool = False,
+    beyond: bool = False, align: Literal["left", "right"] = "left",
 ) -> None:  # fmt: skip
     """Words beside a row: `offset` in points from the axes' left edge, or `beyond` their right one."""
     ax.annotate(
         words, (float(beyond), place), xycoords=("axes fraction", "data"), xytext=(offset, 0), weight=weight,
-        textcoords="offset points", va="center", ha="left", fontsize="small", color=color, annotation_clip=False,
+        textcoords="offset points", va="center", ha=align, fontsize="small", color=color, annotation_clip=False,
     )  # fmt: skip
 
 
@@ -176,4 +179,5 @@ def forest_figures(study: StudyEstimates) -> Iterator[Figure]:
 
 def _forest_words(row: Row, unit: Unit) -> str:
     apart = unit.show_difference(row["difference"], row["low"], row["high"])
-    return f"{', '.join(row['contrast'].splitlines())}: {apart}, n = {row['n']:.0f}, {row['verdict']}"
+    words = f"{', '.join(row['contrast'].splitlines())}: {apart}, n = {row['n']:.0f}, {row['verdict']}"
+    return f"{words}, {row['heading_note']}" if row["heading_note"] else words

@@ -240,17 +240,17 @@ def finding(estimate: ExperimentEstimate, description: Description) -> str:
 
 
 def contrast_words(estimate: ExperimentEstimate) -> list[str]:
-    """Each contrast of the hypothesis by the names of its arms: `10 vs 3`, `1e-3 vs 1e-2 (batch size 16)`."""
+    """Each contrast of the hypothesis by the names of its arms: `10 vs 3`, `AdamW ≈ Adam`, `1e-3 vs 1e-2 (Adam)`."""
     contrasts = estimate.verdict.contrasts if estimate.verdict else ()
     return [
-        _against(*sides, word="vs" if contrast.relation == "order" else "like")
+        _against(*sides, word="vs" if contrast.relation == "order" else "≈")
         for contrast, sides in zip(contrasts, estimate.contrast_labels, strict=True)
     ]
 
 
 def _against(first: str, second: str, *, word: str) -> str:
-    """Two arms, what they share once and in brackets."""
-    sides = [side.removesuffix(BASELINE).split(", ") for side in (first, second)]
+    """Two arms, what they share once and in brackets; of a name with its description (`wide: ...`) the name."""
+    sides = [side.removesuffix(BASELINE).partition(": ")[0].split(", ") for side in (first, second)]
     shared = [part for part in sides[0] if part in sides[1]]
     own = [", ".join(part for part in side if part not in shared) for side in sides]
     if not all(own):

@@ -39,9 +39,13 @@ def warn(message: str) -> None:
     _error().print(f"warning: {message}", style="bold yellow", soft_wrap=True)
 
 
-def choose_progress() -> StudyTracker:
-    """The progress display that this terminal can show."""
-    return _choose_progress(_error())
+def choose_progress(experiments: Iterable[Experiment], description: Description) -> StudyTracker:
+    """The progress display that this terminal can show, in which arms are called by their values."""
+    names: dict[str, str] = {}
+    for experiment in experiments:
+        for name, label in arm_labels(experiment, description).items():
+            names.setdefault(name, f"{experiment.name} {label}")
+    return _choose_progress(_error(), description.objective, names)
 
 
 def _table(*columns: str, title: str | None = None, right: Iterable[str] = ()) -> Table:

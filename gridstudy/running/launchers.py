@@ -119,9 +119,8 @@ class LocalLauncher:
     ) -> None:
         method = start_method or ("forkserver" if sys.platform.startswith("linux") else "spawn")
         self._context: BaseContext = multiprocessing.get_context(method)
-        preload = tuple(preload)
-        self._context.set_forkserver_preload([PRELOADER] if preload else [])
-        self._preload = preload
+        self._context.set_forkserver_preload([PRELOADER])
+        self._preload = tuple(preload)
         self._cores = allowed_cores()  # before torch is imported, which may bind this process to one of them
         self.n_workers = n_workers
         self._setup = setup
@@ -217,7 +216,7 @@ class _Worker:
             if time.monotonic() - self.started_s < limit_s:
                 return None
             job, self.job = self.job, None
-            return Crashed(job, f"no result within {limit_s:.0f} s; the worker was killed")
+            return Crashed(job, describe_timeout(limit_s))
         job, self.job = self.job, None
         try:
             value, reason = self.connection.recv()
@@ -236,10 +235,15 @@ class _Worker:
 
 
 def _ready(workers: list[_Worker], patience_s: float | None) -> list[int]:
-    """Wait until a job has ended, at most `patience_s`; the numbers of the workers to look at."""
+    """Wait until a job has ended, at most `patience_s`; the numbers of all workers with a job, for one may hang."""
     busy = {worker.connection: number for number, worker in enumerate(workers) if worker.job is not None}
-    ended = [busy[connection] for connection in wait(list(busy), patience_s)]  # type: ignore[index]
-    return ended or list(busy.values())
+    wait(list(busy), patience_s)
+    return list(busy.values())
+
+
+def describe_timeout(limit_s: float) -> str:
+    """The reason of a job that was ended because it took too long."""
+    return f"no result within {limit_s:.0f} s; the worker was killed"
 
 
 def _describe_exit(exitcode: int | None) -> str:
@@ -282,6 +286,7 @@ def _work(connection: Connection, function: Callable[[Any], Any], start: _Worker
     A worker that runs other modules than the runner says so once, as a StudyError in place of a traceback.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the runner decides
+    sys.excepthook = sys.__excepthook__
     restore_environment()
     use_cores(start.cores)
     jobs: deque[Any] = deque()

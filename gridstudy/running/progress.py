@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from statistics import fmean
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from gridstudy.core.subject import Objective
 from gridstudy.core.trial import TrialConfig, TrialResult, TrialRun
+from gridstudy.running.timeouts import is_slow
 
 PLAIN_INTERVAL_S = 5.0
 
+NOTEBOOK_VARIABLES = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "COLAB_RELEASE_TAG", "KAGGLE_KERNEL_RUN_TYPE")
+"""Set where a notebook runs a command: it offers a terminal, and keeps every line that is drawn over."""
+
+MOST_OF_A_TRIAL = 0.95
+"""The share of a running trial's work that counts as done at most, however long it takes."""
+
 
 class StudyTracker:
-    """Counts what happens to trials, and says it in words; the displays below draw it."""
+    """Counts what happens to trials, and puts it into words; the displays below draw it.
 
-    def __init__(self) -> None:
+    `names` says what each configuration is called, where that is not its own name.
+    """
+
+    def __init__(self, objective: Objective | None = None, names: Mapping[str, str] | None = None) -> None:
+        self._objective = objective or Objective()
+        self._names = names or {}
         self.n_trials = 0
         self.n_done = 0
         self.n_failed = 0
@@ -28,11 +42,15 @@ class StudyTracker:
         self._objectives: dict[str, list[float]] = defaultdict(list)
         self._work_left = 0.0
         self._work_done = 0.0
+        self._work_before = 0.0
+        self._seconds_done = 0.0
+        self._work_timed = 0.0
         self._clock = time.monotonic()
 
     def start(self, *, n_trials: int, results: Iterable[TrialResult], work_left: float) -> None:
         self.n_trials, self._work_left, self._clock = n_trials, work_left, time.monotonic()
         for result in results:
+            self._work_before += result.trial.configuration.work
             self._count(result)
 
     def trial_started(self, trial: TrialConfig) -> None:
@@ -40,6 +58,8 @@ class StudyTracker:
 
     def trial_finished(self, result: TrialResult, run: TrialRun) -> None:
         self._leave(result.trial)
+        self._seconds_done += run.duration_s
+        self._work_timed += result.trial.configuration.work
         self._count(result)
 
     def trial_failed(self, trial: TrialConfig, reason: str, *, final: bool) -> None:
@@ -52,47 +72,89 @@ class StudyTracker:
     def stop(self) -> None:
         self.running.clear()
 
+    def estimate_s(self, trial: TrialConfig) -> float | None:
+        """Seconds that a trial should take, once one has finished to tell from."""
+        if not self._work_timed:
+            return None
+        return self._seconds_done / self._work_timed * trial.configuration.work
+
+    def work(self) -> tuple[float, float]:
+        """Estimated work that is done and in all, in the unit of Configuration.work, running trials included."""
+        total = self._work_before + self._work_done + self._work_left
+        return self._work_before + self._work_done + self._work_running(), total
+
     def time_left(self) -> float | None:
         """Seconds, once anything is done to tell from."""
         if not self._work_done:
             return None
-        return (time.monotonic() - self._clock) / self._work_done * self._work_left
+        running = self._work_running()
+        elapsed_s = time.monotonic() - self._clock
+        return elapsed_s / (self._work_done + running) * (self._work_left - running)
+
+    def _work_running(self) -> float:
+        """The work that running trials have done, as far as the time they have taken tells."""
+        now, done = time.monotonic(), 0.0
+        for trial, since in self.running.items():
+            estimate_s = self.estimate_s(trial)
+            if estimate_s:
+                done += min((now - since) / estimate_s, MOST_OF_A_TRIAL) * trial.configuration.work
+        return done
+
+    def describe_running(self) -> str:
+        """The running trials with their seconds; one that takes far longer than it should is called slow."""
+        now = time.monotonic()
+        return "   ".join(
+            f"{self.name_of(trial)} seed {trial.seed} "
+            f"({'SLOW, ' if is_slow(now - since, self.estimate_s(trial)) else ''}{format_duration(now - since)})"
+            for trial, since in self.running.items()
+        )
 
     def best(self) -> str:
         """The configuration of the highest mean so far, with that mean and the number of its seeds."""
         if not self._objectives:
             return "none yet"
-        name, values = max(self._objectives.items(), key=lambda item: fmean(item[1]))
-        return f"{name} {fmean(values):.1%} (mean of {len(values)} seed{'s' * (len(values) > 1)})"
+        sign = self._objective.sign
+        name, values = max(self._objectives.items(), key=lambda item: sign * fmean(item[1]))
+        mean = self._objective.show(fmean(values), digits=1)
+        return f"{name} {mean} (mean of {len(values)} seed{'s' * (len(values) > 1)})"
+
+    def name_of(self, trial: TrialConfig) -> str:
+        """What a trial's configuration is called."""
+        return self._names.get(trial.configuration.name, trial.configuration.name)
 
     def headline(self) -> str:
         left = self.time_left()
         remaining = "" if left is None else f", about {format_duration(left)} left"
         failed = f", {self.n_failed} failed" if self.n_failed else ""
-        return f"{self.n_done} of {self.n_trials} trials done{failed}{remaining}; best so far: {self.best()}"
+        done, total = self.work()
+        share = f" ({done / total:.0%} of the work)" if total else ""
+        return f"{self.n_done} of {self.n_trials} trials done{share}{failed}{remaining}; best so far: {self.best()}"
 
     def _leave(self, trial: TrialConfig) -> None:
         self.running.pop(trial, None)
-        cost = trial.configuration.work
-        self._work_done += cost
-        self._work_left -= cost
+        work = trial.configuration.work
+        self._work_done += work
+        self._work_left -= work
 
     def _count(self, result: TrialResult) -> None:
         self.n_done += 1
-        self._objectives[result.trial.configuration.name].append(result.score)
+        if not result.diverged:
+            self._objectives[self.name_of(result.trial)].append(result.score)
 
 
 class PlainProgress(StudyTracker):
     """A line of ASCII every few seconds, and one per failure."""
 
-    def __init__(self, console: Console) -> None:
-        super().__init__()
+    def __init__(
+        self, console: Console, objective: Objective | None = None, names: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(objective, names)
         self._console = console
         self._last_line = 0.0
 
     def trial_finished(self, result: TrialResult, run: TrialRun) -> None:
         super().trial_finished(result, run)
-        if time.monotonic() - self._last_line > PLAIN_INTERVAL_S or self.n_done == self.n_trials:
+        if time.monotonic() - self._last_line > PLAIN_INTERVAL_S or self.n_done + self.n_failed == self.n_trials:
             self._last_line = time.monotonic()
             self._console.print(self.headline(), soft_wrap=True, highlight=False, markup=False)
 
@@ -102,13 +164,16 @@ class PlainProgress(StudyTracker):
 
 
 class LiveProgress(StudyTracker):
-    """A panel that stays at the foot of the terminal."""
+    """A panel at the foot of the terminal, which goes when the study ends: what is printed then has the last counts."""
 
-    def __init__(self, console: Console) -> None:
-        super().__init__()
-        self._bar = Progress(TextColumn("trials"), BarColumn(bar_width=None), MofNCompleteColumn(), console=console)
-        self._task = self._bar.add_task("trials", total=None)
-        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4)
+    def __init__(
+        self, console: Console, objective: Objective | None = None, names: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(objective, names)
+        columns = TextColumn("work"), BarColumn(bar_width=None), TextColumn("{task.fields[counts]}")
+        self._bar = Progress(*columns, console=console)
+        self._task = self._bar.add_task("work", total=None, counts="")
+        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4, transient=True)
 
     def start(self, *, n_trials: int, results: Iterable[TrialResult], work_left: float) -> None:
         super().start(n_trials=n_trials, results=results, work_left=work_left)
@@ -123,16 +188,13 @@ class LiveProgress(StudyTracker):
         self._live.stop()
 
     def _draw(self) -> Group:
-        self._bar.update(self._task, total=self.n_trials, completed=self.n_done + self.n_failed)
+        done, total = self.work()
+        counts = f"{self.n_done} of {self.n_trials} trials done"
+        self._bar.update(self._task, total=total, completed=done, counts=counts)
         left = self.time_left()
-        now = time.monotonic()
-        running = "   ".join(
-            f"{trial.configuration.name} seed {trial.seed} ({now - since:.0f} s)"
-            for trial, since in self.running.items()
-        )
         lines = [
             f"time left  {'estimating' if left is None else 'about ' + format_duration(left)}",
-            f"running    {running or 'none'}",
+            f"running    {self.describe_running() or 'none'}",
             f"best       {self.best()}",
             f"failed     {self.n_failed}",
         ]
@@ -145,14 +207,22 @@ def _failure_line(trial: TrialConfig, reason: str, *, final: bool) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h 05 min`."""
-    if seconds < 90:
+    """`45 s`, `170 s`, `12 min`, `3 h 05 min`."""
+    if round(seconds) < 180:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def choose_progress(console: Console) -> StudyTracker:
-    """The live panel on a terminal that can show it, else plain lines."""
+def choose_progress(
+    console: Console,
+    objective: Objective | None = None,
+    names: Mapping[str, str] | None = None,
+    *,
+    environment: Mapping[str, str] = os.environ,
+) -> StudyTracker:
+    """The live panel on a terminal that can show it, else plain lines; colour may be forced, the panel may not."""
+    in_notebook = console.is_jupyter or any(environment.get(name) for name in NOTEBOOK_VARIABLES)
     can_draw = console.is_terminal and not console.is_dumb_terminal and (console.encoding or "").startswith("utf")
-    return LiveProgress(console) if can_draw else PlainProgress(console)
+    display = LiveProgress if can_draw and console.file.isatty() and not in_notebook else PlainProgress
+    return display(console, objective, names)

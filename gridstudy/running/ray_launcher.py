@@ -6,16 +6,24 @@ import logging
 import os
 import re
 import secrets
+import signal
 import socket
+import tempfile
+import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import gridstudy
 from gridstudy.core.errors import StudyError
-from gridstudy.running.launchers import GRACE_S, Crashed, Event, Finished, Started
+from gridstudy.core.source import source_digest
+from gridstudy.running.launchers import GRACE_S, Crashed, Event, Finished, Started, Timeout, describe_timeout
 
 N_RETRIES = 3
 """How often Ray runs a job again, elsewhere, whose node or process was lost; a job that raises it leaves to us."""
@@ -24,6 +32,12 @@ POLL_S = 2.0
 """Seconds after which nodes that have joined are seen even if no job has ended."""
 
 CONNECT_S = 10.0
+
+HEAD_PATIENCE_S = 4.0
+"""How long Ray's head may be out of reach; Ray itself waits for a minute and then ends this process without a word."""
+
+SHUTDOWN_S = 3.0
+"""How long a Ray whose head is lost may take to end before its processes are killed."""
 
 LOCAL_STORE_BYTES = 256 << 20
 """The object store of a local Ray: room for the data and for what returns."""
@@ -54,36 +68,68 @@ class RayLauncher:
         self._receive = receive
         self._ray = import_ray(local=address is None)
 
-    def run(self, function: Callable[..., Any], jobs: Iterable[Any]) -> Iterator[Event]:
+    def run(
+        self, function: Callable[..., Any], jobs: Iterable[Any], *, timeout_s: Timeout | None = None
+    ) -> Iterator[Event]:
         """As the protocol says; jobs that end within GRACE_S of an early end are still received."""
         waiting, running = deque(jobs), dict[Any, Any]()
+        started_s: dict[Any, float] = {}
         if not waiting:
             return
-        with self._connect():
+        with self._connect() as head:
             shared = {name: self._ray.put(value) for name, value in self._shared.items()}
-            task = self._ray.remote(num_cpus=1, num_gpus=self._gpus_per_job, max_retries=N_RETRIES)(_call)
+            shared["digest"] = _own_digest()
+            task = self._ray.remote(num_cpus=1, num_gpus=self._gpus_per_job, max_retries=N_RETRIES)(call_with_our_code)
             try:
                 while waiting or running:
+                    head.check()
                     while waiting and len(running) < self._count_places():
                         job = waiting.popleft()
-                        running[task.remote(function, job, **shared)] = job
+                        reference = task.remote(function, job, **shared)
+                        running[reference], started_s[reference] = job, time.monotonic()
                         yield Started(job)
                     for reference in self._ray.wait(list(running), timeout=POLL_S)[0]:
                         yield self._collect(running.pop(reference), reference)
+                    for reference, limit_s in overdue(running, started_s, timeout_s):
+                        self._ray.cancel(reference, force=True)
+                        yield Crashed(running.pop(reference), describe_timeout(limit_s))
             finally:
-                if running:
+                if running and not head.is_lost:
                     for reference in self._ray.wait(list(running), num_returns=len(running), timeout=GRACE_S)[0]:
                         self._collect(running[reference], reference)
 
     @contextmanager
-    def _connect(self) -> Iterator[None]:
+    def _connect(self) -> Iterator[Head]:
         """Be connected to Ray; a local one ends with the connection, a cluster forgets what this process had there."""
+        before = set(_descendants())
+        head = Head()
+        empty = tempfile.TemporaryDirectory(prefix="gridstudy-")  # the current folder of a local Ray
         try:
-            self._initialise()
+            with harmless_start(empty.name):
+                self._initialise()
+            head.address = self._address or ""
+            if not head.address.startswith("ray://"):
+                head.address = self._ray.get_runtime_context().gcs_address
             self._check_gpus()
-            yield
+            yield head
         finally:
-            self._ray.shutdown()
+            if head.is_lost:
+                self._end(set(_descendants()) - before)
+            else:
+                self._ray.shutdown()
+            empty.cleanup()
+
+    def _end(self, started: set[Any]) -> None:
+        """End a Ray whose head is lost, and kill what we started that does not end by itself."""
+        import psutil
+
+        thread = threading.Thread(target=self._ray.shutdown, daemon=True)
+        thread.start()
+        thread.join(SHUTDOWN_S)
+        for process in started:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(started, timeout=SHUTDOWN_S)
 
     def _initialise(self) -> None:
         place: dict[str, Any] = {"address": self._address}
@@ -119,6 +165,8 @@ class RayLauncher:
         try:
             value = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
+            if isinstance(cause := getattr(error, "cause", None), OtherCodeError):
+                raise StudyError(str(cause)) from None
             return Crashed(job, _describe(error))
         try:
             return self._receive(job, value)
@@ -132,6 +180,7 @@ def import_ray(*, local: bool) -> Any:
     if local and "RAY_AUTH_MODE" not in os.environ:  # Ray listens to the whole network; from 2.52 on it asks for this
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     try:
+        import psutil  # noqa: F401 - to end what a Ray leaves whose head is lost
         import ray
         import ray.exceptions
     except ImportError:
@@ -139,14 +188,83 @@ def import_ray(*, local: bool) -> Any:
     return ray
 
 
-def _check_answers(address: str | None) -> None:
+def _check_answers(address: str | None, *, timeout_s: float = CONNECT_S) -> None:
     """Raise OSError where nobody listens at HOST:PORT, for which Ray itself would wait for minutes."""
     if match := re.fullmatch(r"(?:ray://)?\[?([^/\]]+)\]?:(\d+)", address or ""):
-        socket.create_connection((match[1], int(match[2])), timeout=CONNECT_S).close()
+        socket.create_connection((match[1], int(match[2])), timeout=timeout_s).close()
 
 
-def _call(function: Callable[..., Any], job: Any, **shared: Any) -> Any:
+def overdue(
+    running: Mapping[Any, Any], started_s: Mapping[Any, float], timeout_s: Timeout | None
+) -> list[tuple[Any, float]]:
+    """The references of jobs that take too long, each with the seconds that it had."""
+    if timeout_s is None:
+        return []
+    limits = [(reference, timeout_s(job)) for reference, job in running.items()]
+    return [(reference, limit_s) for reference, limit_s in limits if time.monotonic() - started_s[reference] > limit_s]
+
+
+@dataclass
+class Head:
+    """The process that a Ray cluster hangs on, by its HOST:PORT."""
+
+    address: str = ""
+    is_lost: bool = False
+    _answered_s: float = field(default_factory=time.monotonic)
+
+    def check(self) -> None:
+        """Raise StudyError once the head has not answered for HEAD_PATIENCE_S."""
+        while time.monotonic() - self._answered_s > POLL_S / 2:
+            try:
+                _check_answers(self.address, timeout_s=POLL_S)
+            except OSError as error:
+                if time.monotonic() - self._answered_s > HEAD_PATIENCE_S:
+                    self.is_lost = True
+                    raise StudyError(
+                        f"Ray's head at {self.address} no longer answers ({_first_line(error)}); start Ray again, then "
+                        "rerun the same command to resume"
+                    ) from None
+                time.sleep(POLL_S / 4)
+            else:
+                self._answered_s = time.monotonic()
+
+
+@contextmanager
+def harmless_start(folder: str) -> Iterator[None]:
+    """Keep from Ray, while it starts, what it would hand to its workers or take from us.
+
+    It puts the current folder, which is `folder` meanwhile, first on its workers' search path, and its own handler in
+    place of ours for SIGTERM.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    with chdir(folder):
+        yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
+
+
+def _descendants() -> list[Any]:
+    import psutil
+
+    return list(psutil.Process().children(recursive=True))
+
+
+class OtherCodeError(Exception):
+    """A worker has imported other source code than the program."""
+
+
+def call_with_our_code(function: Callable[..., Any], job: Any, *, digest: str, **shared: Any) -> Any:
+    """Call a job in a worker; raise OtherCodeError where the worker runs other source code than the program."""
+    if _own_digest() != digest:
+        raise OtherCodeError(
+            f"workers must run the program's own code; a worker of Ray has imported {gridstudy.__file__}, which differs"
+        )
     return function(job, **shared)
+
+
+@cache
+def _own_digest() -> str:
+    return source_digest([gridstudy])
 
 
 def _describe(error: Exception) -> str:

@@ -9,6 +9,8 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
+from loguru import logger
+
 from gridstudy.core.files import write_atomic
 from gridstudy.core.subject import Data
 from gridstudy.core.trial import TrialConfig
@@ -33,7 +35,8 @@ def train_remotely(trial: TrialConfig, *, source: SubjectSource, data: Data, dev
 
 @cache
 def set_up_process(source: SubjectSource) -> None:
-    """Do once per process what the subject asks for."""
+    """Do once per worker process what the subject asks for; logs go to the trials' files, not to the terminal."""
+    logger.remove()
     subject = source.load()
     if subject.set_up_worker is not None:
         subject.set_up_worker()

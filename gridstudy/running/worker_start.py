@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
 from pathlib import Path
+from types import TracebackType
 
 from gridstudy.core.errors import StudyError
 
@@ -55,6 +56,16 @@ def _module_search(preload: Iterable[str]) -> Iterator[None]:
 def _search_path() -> list[str]:
     """Where this process looks for modules, absolute; workers also get what PYTHONPATH cannot hold, a little later."""
     return [os.path.abspath(path) for path in sys.path if os.pathsep not in path]  # noqa: PTH100 - `` is the current
+
+
+def report_in_one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Report in one line what ends the fork server, or a worker before its first job.
+
+    A lack of memory, files or processes (multiprocessing asserts that all files arrive) is left to the runner, which
+    meets it too.
+    """
+    if not issubclass(kind, EOFError | OSError | MemoryError | AssertionError):
+        print(f"error: a worker process could not start: {kind.__name__}: {error}", file=sys.stderr)
 
 
 def restore_environment() -> None:

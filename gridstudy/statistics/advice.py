@@ -44,12 +44,12 @@ class Advice:
     high: float
     last: int
 
-    def __str__(self) -> str:
+    def in_words(self, what: str = "verdict") -> str:
         """`20`, `10 to 40`, `40 or more`, `no verdict expected by 80 seeds`, or nothing where it is unknown."""
         if np.isnan(self.expected):
             return ""
         if np.isinf(self.low):
-            return f"no verdict expected by {self.last} seeds"
+            return f"no {what} expected by {self.last} seeds"
         if np.isinf(self.high):
             return f"{self.low:.0f} or more"
         return f"{self.low:.0f}" if self.low == self.high else f"{self.low:.0f} to {self.high:.0f}"

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from gridstudy.core.experiment import Experiment
+from gridstudy.core.labels import arm_labels
 from gridstudy.core.subject import Description
 from gridstudy.core.trial import FIRST_CONFIRMATION_SEED
 from gridstudy.records.plans import Plan
 from gridstudy.records.tables import FOREIGN, Records
-from gridstudy.statistics.arms import arm_labels, configuration_labels, side_label
 from gridstudy.statistics.comparisons import (
     COMPARISON_COLUMNS,
     compare_pairs,
@@ -38,9 +38,11 @@ from gridstudy.statistics.standing import Ranking, deficit_columns, plan_schedul
 from gridstudy.statistics.summaries import (
     Columns,
     arm_table,
+    configuration_labels,
     find_columns,
     mixed_machines,
     plan_grid,
+    side_label,
     statistics,
     summary_table,
 )
@@ -269,7 +271,7 @@ def _diverged_seeds(trials: pd.DataFrame, experiment: Experiment) -> dict[str, s
 def _estimate_plan(plan: Plan, trials: pd.DataFrame, context: _Context, *, family_size: int) -> ExperimentEstimate:
     """Estimate an experiment; the verdict comes later."""
     experiment = plan.experiment
-    grid = plan_grid(experiment.configurations, plan.description)
+    grid = plan_grid(plan, context.description)
     objectives = objective_table(trials, experiment, sign=context.sign)
     labels = arm_labels(experiment, context.description)
     stable = _stable(objectives, trials)
@@ -334,15 +336,12 @@ def _estimate(
         ),
         noise=noise, verdict=None, unstable=unstable, mixed=mixed_machines(trials),
         contrast_labels=tuple(
-            (_side(c.first, experiment, labels, context), _side(c.second, experiment, labels, context))
+            (side_label(experiment, c.first, labels, context.description),
+             side_label(experiment, c.second, labels, context.description))
             for c in experiment.contrasts
         ),
         confounded=_confounded(experiment),
     )  # fmt: skip
-
-
-def _side(side: Mapping[str, Any], experiment: Experiment, labels: Mapping[str, str], context: _Context) -> str:
-    return side_label(experiment, side, labels, context.description)
 
 
 def _confounded(experiment: Experiment) -> tuple[str, ...]:

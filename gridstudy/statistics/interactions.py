@@ -337,7 +337,8 @@ def simple_effects(designs: Sequence[Factorial], interactions: pd.DataFrame) -> 
         for axis, other in (pair, pair[::-1])
         for row in _simple_effects(design, axis, other, term=JOIN.join(pair))
     ]
-    return pd.DataFrame(rows, columns=list(EFFECT_COLUMNS))
+    table = pd.DataFrame(rows, columns=list(EFFECT_COLUMNS), dtype=object)  # the ends keep their own types
+    return table.astype({"n": int, "difference": float, "low": float, "high": float})
 
 
 def _simple_effects(design: Factorial, axis: str, other: str, *, term: str) -> Iterator[tuple[object, ...]]:

@@ -43,7 +43,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class NoiseFloor:
-    """The scatter of an experiment's replicates, as fractions of accuracy; NaN where there are too few.
+    """The scatter of an experiment's replicates, in the unit of the objective; NaN where there are too few.
 
     `resolvable_paired` and `resolvable_unpaired` are the smallest differences between two configurations that
     `n_seeds` seeds (the median over configurations) find with 80 % power at the level that a verdict uses at its first

@@ -22,8 +22,8 @@ class LookRanking:
     `look` is the last one (0: none) that all of the tied set have, on whose `n_seeds` seeds the means are compared.
     `n_ranked` counts the configurations ranked at look 1; `incomplete` ones lack its seeds or were set aside, and block
     nothing. `left_out` has the look at which a configuration was shown to be worse than another.
-    `bounds` are joint 95 % upper bounds on the deficit to the truly best. `shown_deficits` are lower bounds at the same
-    levels; they decide who races on and are not joint.
+    `bounds` are joint 95 % upper bounds on the deficit to the truly best; `deficits` are estimates of that to `best`,
+    over the seeds that both have.
     """
 
     look: int
@@ -35,11 +35,15 @@ class LookRanking:
     incomplete: Mapping[str, int]
     """Configuration -> the seeds that it has."""
     bounds: Mapping[str, float]
-    shown_deficits: Mapping[str, float]
+    deficits: Mapping[str, float]
     recommended: str | None
     """The cheapest whose bound is within the margin; None is "not resolved"."""
     advice: Advice
-    """The seeds at which some configuration can be recommended; empty where one is."""
+
+    @property
+    def seeds_to_recommend(self) -> str:
+        """The seeds at which some configuration can be recommended, in words; empty where one is."""
+        return self.advice.in_words("recommendation")
 
 
 def rank_at_looks(
@@ -64,43 +68,44 @@ def rank_at_looks(
     n_ranked = sum(n > 0 for n in looks.values())
     names = [n for n in looks if looks[n] and n not in unstable and n not in set_aside]
     incomplete = {n: seeds[n] for n in looks if n not in names and n not in unstable}
-    lower, upper, left_out = _bounds(objectives, schedule, names, looks=looks, n_ranked=n_ranked)
+    upper, left_out = _bounds(objectives, schedule, names, looks=looks, n_ranked=n_ranked)
     tied = [name for name in names if name not in left_out]
     rivals = np.isin(names, tied)
     bounds = dict(zip(names, upper[rivals].max(axis=0, initial=0.0).tolist(), strict=True))
-    shown = dict(zip(names, lower.max(axis=0, initial=0.0).tolist(), strict=True))
     look = min((looks[name] for name in tied), default=0)
     n_seeds = schedule.sizes[look - 1] if look else 0
-    means = schedule.rows(objectives, n_seeds).mean()
+    rows = schedule.rows(objectives, n_seeds)
+    means = rows.mean()
     recommended = cheapest([name for name in names if bounds[name] <= margin], costs=costs, means=means)
     best = max(tied, key=lambda name: float(means[name]), default=None)
+    deficits = {name: float((rows[best] - rows[name]).mean()) for name in names} if best else {}
     advice = NO_ADVICE
     if best and not recommended:
-        advice = _advice(schedule.rows(objectives, n_seeds), schedule, best, tied, n_ranked=n_ranked, margin=margin)
+        advice = _advice(rows, schedule, best, tied, n_ranked=n_ranked, margin=margin)
     return LookRanking(
-        look, n_seeds, n_ranked, best, tuple(tied), left_out, incomplete, bounds, shown, recommended, advice
+        look, n_seeds, n_ranked, best, tuple(tied), left_out, incomplete, bounds, deficits, recommended, advice
     )
 
 
 def _bounds(
     objectives: pd.DataFrame, schedule: Schedule, names: list[str], *, looks: Mapping[str, int], n_ranked: int
-) -> tuple[Floats, Floats, dict[str, int]]:
-    """Bounds on every difference (row minus column) over the looks that both have, and who was left out when."""
+) -> tuple[Floats, dict[str, int]]:
+    """Upper bounds on every difference (row minus column) over the looks that both have; who was left out when."""
     k = len(names)
-    lower, upper = np.full((k, k), -np.inf), np.full((k, k), np.inf)
+    upper = np.full((k, k), np.inf)
     left_out: dict[str, int] = {}
     for look in range(1, max((looks[name] for name in names), default=0) + 1):
         at = np.array([i for i, name in enumerate(names) if looks[name] >= look])
         rows = schedule.rows(objectives, schedule.sizes[look - 1])[[names[i] for i in at]]
         low, high = pair_bounds(rows, level=ALPHA * WEIGHTS[look - 1] / max(1, n_ranked - 1))
         block = np.ix_(at, at)
-        lower[block], upper[block] = np.maximum(lower[block], low), np.minimum(upper[block], high)
+        upper[block] = np.minimum(upper[block], high)
         # only those still tied may leave others out, so that one always stays
         tied = np.array([names[i] not in left_out for i in at])
         for i in at[(low[tied] > 0).any(axis=0)]:
             left_out.setdefault(names[i], look)
     np.fill_diagonal(upper, 0.0)
-    return lower, upper, left_out
+    return upper, left_out
 
 
 def pair_bounds(rows: pd.DataFrame, *, level: float) -> tuple[Floats, Floats]:
@@ -140,7 +145,7 @@ def racing_arms(
     """The configurations that need seeds before one can be recommended; None where one is or no look is left.
 
     The first look takes all. After it the tied set races on, and so do configurations that are cheaper than the best
-    and not yet shown to fall short of another by more than the margin.
+    and estimated to lie within the margin of it: of others the bound is not expected to fall within the margin.
     """
     ranking = rank_at_looks(
         objectives, schedule, costs=costs, margin=margin, diverged=diverged, set_aside=set_aside
@@ -160,7 +165,7 @@ def racing_arms(
                 seeds[name] >= ranking.n_seeds
                 and ranking.best is not None
                 and costs[name] < costs[ranking.best]
-                and ranking.shown_deficits[name] <= margin
+                and ranking.deficits[name] <= margin
             )
         ]  # fmt: skip
     return Need(experiment, tuple(racing), n, schedule.extended(n)) if racing else None

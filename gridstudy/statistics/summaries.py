@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gridstudy.core.experiment import Experiment
+from gridstudy.core.experiment import Assignment, Experiment
+from gridstudy.core.labels import label_values
 from gridstudy.core.space import Configuration
 from gridstudy.core.subject import Description
 from gridstudy.core.trial import UNKNOWN
+from gridstudy.core.values import Value, format_value
 from gridstudy.records.plans import Plan
-from gridstudy.records.tables import CURVE_COLUMNS, Records
-from gridstudy.statistics.arms import value_labels
+from gridstudy.records.tables import CURVE_COLUMNS, LEADING_COLUMNS, RUN_COLUMNS, SCORE_COLUMNS, Records
 from gridstudy.statistics.comparisons import Floats, describe, replicate_table
 
 PARTS = ("mean", "sd", "low", "high")
@@ -61,15 +62,22 @@ class Columns:
 
 
 def find_columns(records: Records, plans: Sequence[Plan]) -> Columns:
-    """The columns that these plans and trials have; a metric without any value has none."""
+    """The columns that these plans and trials have; a metric without any value has none.
+
+    Without plans, as for runs of other programs, all that is no metric and nothing of a trial itself counts as a
+    hyperparameter.
+    """
     trials = records.trials
-    of_plans = {n: None for plan in plans for c in plan.experiment.configurations for n in c}
-    described = {h.name: None for plan in records.plans for h in plan.description.hyperparameters if h.name in trials}
-    budgets = {n: None for plan in records.plans for c in plan.experiment.configurations for n in c.budgets}
+    configurations = [c for plan in plans for c in plan.experiment.configurations]
+    sizes = {split: n for plan in plans for split, n in plan.description.sizes.items()}
     metrics = [m for m in records.curves.columns if m not in (*CURVE_COLUMNS, "objective") and m in trials]
+    hyperparameters = dict.fromkeys(name for c in configurations for name in c)
+    if not plans:
+        own = {*LEADING_COLUMNS, *SCORE_COLUMNS, *RUN_COLUMNS, *metrics}
+        hyperparameters = dict.fromkeys(n for n in trials.columns[trials.notna().any()] if n not in own)
     return Columns(
-        tuple(of_plans or described),
-        _with_passes(tuple(budgets), {k: n for plan in plans for k, n in plan.description.sizes.items()}),
+        tuple(hyperparameters),
+        _with_passes(tuple(dict.fromkeys(name for c in configurations for name in c.budgets)), sizes),
         tuple(m for m in (*metrics, "test_score") if trials[m].notna().any()),
     )
 
@@ -81,11 +89,15 @@ def _with_passes(budgets: tuple[str, ...], sizes: Mapping[str, int]) -> tuple[st
     return (*budgets[:after], "passes", *budgets[after:])
 
 
-def plan_grid(configurations: Sequence[Configuration], description: Description) -> pd.DataFrame:
-    """Hyperparameters, budgets and cost of configurations, by name; `passes` are examples over the training split."""
-    n_train = description.sizes.get("train", 0)
-    rows = {c.name: {**c, **c.budgets, "cost": c.cost} for c in configurations}
+def plan_grid(plan: Plan, description: Description) -> pd.DataFrame:
+    """Hyperparameters, budgets and cost of a plan's configurations, by name; `passes` are examples over the split.
+
+    A hyperparameter that the plan does not know yet has its reference value.
+    """
+    references = {h.name: h.reference for h in description.hyperparameters}
+    rows = {c.name: {**references, **c, **c.budgets, "cost": c.cost} for c in plan.experiment.configurations}
     grid = pd.DataFrame.from_dict(rows, orient="index")
+    n_train = plan.description.sizes.get("train", 0)
     return grid.assign(passes=grid["examples"] / n_train) if n_train and "examples" in grid else grid
 
 
@@ -129,8 +141,27 @@ def arm_table(
     )
     best = rows.loc[arms.idxmax()].assign(n_selected_from=arms.size().to_numpy())
     varied = [name for name in scientific if name in experiment.varied] or scientific
-    points: list[dict[str, Any]] = [{str(k): v for k, v in r.items()} for r in best[scientific].to_dict("records")]
-    return best.assign(arm=value_labels(points, varied, description))[list(columns.arms)].reset_index(drop=True)
+    arm = [label_values({str(k): v for k, v in row.items()}, description) for row in best[varied].to_dict("records")]
+    return best.assign(arm=arm)[list(columns.arms)].reset_index(drop=True)
+
+
+def side_label(experiment: Experiment, side: Assignment, labels: Mapping[str, str], description: Description) -> str:
+    """One side of a contrast: the arm's label, or the values asked about that its configurations share."""
+    matching = experiment.matching(side)
+    if len(matching) == 1:
+        return labels[matching[0].name]
+    asked = [name for name in experiment.scientific if name in experiment.varied]
+    return label_values({name: matching[0][name] for name in asked}, description)
+
+
+def configuration_labels(configurations: Iterable[Configuration], description: Description) -> dict[str, str]:
+    """Configuration name -> its settings in words, wherever there is no experiment around it."""
+    known = {h.name: h for h in description.hyperparameters}
+
+    def setting(name: str, value: Value) -> str:
+        return f"{known[name].title} {known[name].format(value)}" if name in known else f"{name} {format_value(value)}"
+
+    return {c.name: ", ".join(setting(*item) for item in c.settings.items()) or "baseline" for c in configurations}
 
 
 def mixed_machines(trials: pd.DataFrame) -> dict[str, tuple[str, ...]]:

@@ -156,7 +156,7 @@ class Verdict:
     @property
     def seeds_to_decide(self) -> str:
         """The seeds at which a verdict is expected, in words; empty where it is decided or unknown."""
-        return str(self.advice)
+        return self.advice.in_words()
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,15 @@ CASES = [
 ]
 
 
+@pytest.fixture
+def one_thread():
+    """As in a trial: torch's other threads keep modes of their own."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
 def _network():
     torch.manual_seed(0)
     return MLP((32, 16))
@@ -61,6 +70,37 @@ def test_steps_on_one_vector_are_those_on_separate_parameters(name, settings):
     last = _walk(list(ours.parameters()), optimizer.step)[-1]
     expected = _walk(list(plain.parameters()), theirs.step)[-1]
     torch.testing.assert_close(last, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+def test_weights_are_those_of_torch_after_moments_have_decayed_below_normal_numbers(name):
+    torch.manual_seed(0)
+    start = torch.randn(64) / 28
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    optimizer = OPTIMIZERS[name]([ours], lr=0.001)
+    expected = getattr(torch.optim, name)([theirs], lr=0.001, weight_decay=0.0, fused=True)
+    for step in range(900):
+        ours.grad.normal_()
+        if step:
+            ours.grad[:32] = 0
+        theirs.grad = ours.grad.clone()
+        optimizer.step()
+        expected.step()
+    moment = expected.state[theirs]["exp_avg"][:32].abs()
+    assert ((moment > 0) & (moment < torch.finfo(torch.float32).tiny)).all()
+    assert torch.equal(ours.detach(), theirs.detach())
+
+
+@pytest.mark.parametrize(("name", "settings"), CASES)
+def test_subnormal_numbers_count_as_zero_in_a_step_and_nowhere_else(name, settings, one_thread):
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor cannot flush them")
+    parameter = torch.nn.Parameter(torch.zeros(64))
+    optimizer = OPTIMIZERS[name]([parameter], lr=1.0, **settings)
+    parameter.grad.fill_(1e-39)
+    optimizer.step()
+    assert not parameter.any()
+    assert (torch.full((64,), 1e-38) / 10).all()
 
 
 def test_parameters_become_views_of_one_vector_with_their_values():

@@ -97,7 +97,7 @@ def test_points_for_a_page_lie_within_the_picture_and_name_arm_mean_interval_and
     levels = {text.split(":")[0]: (x, y) for x, y, text in points if " best" not in text}
     assert levels["4"][0] < levels["128"][0]
     assert levels["128"][1] < levels["4"][1]  # the better one is nearer to the top
-    assert len(saved["0_forest"].points) == 1
+    assert len(saved["0_forest"].points) == len(study.estimates.contrasts)
 
 
 def test_absent_experiments_have_no_figures(tmp_path):

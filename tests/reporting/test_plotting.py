@@ -43,7 +43,8 @@ def test_the_finding_has_the_verdict_with_its_labels_and_the_differences(study):
     words = finding(estimate, study.estimates.description)
     contrast = estimate.verdict.contrasts[0]
     assert words.startswith(f"Hypothesis: {estimate.verdict.verdict} (confounded with examples")
-    assert f"64 vs 4: {100 * contrast.difference:+.2f} points [{100 * contrast.low:+.2f}, " in words
+    sides = contrast_words(estimate)[0]
+    assert f"{sides}: {100 * contrast.difference:+.2f} points [{100 * contrast.low:+.2f}, " in words
 
 
 def test_an_experiment_without_hypothesis_has_no_finding():
@@ -51,11 +52,19 @@ def test_an_experiment_without_hypothesis_has_no_finding():
     assert finding(study.of("full_passes"), study.estimates.description) == ""
 
 
-def test_contrasts_name_what_differs_and_once_what_is_shared(study):
-    assert contrast_words(study.of("optimizer")) == ["Adam vs SGD"]
-    assert contrast_words(study.of("learning_rate_x_batch_size")) == [
+def test_contrasts_name_what_differs_and_once_what_is_shared():
+    table = {
+        "name": "claims", "scientific": ["learning_rate", "batch_size"],
+        "grid": {"learning_rate": [1e-2, 1e-3], "batch_size": [16, 64]},
+        "contrasts": [
+            {"better": {"learning_rate": 1e-3, "batch_size": 16}, "worse": {"learning_rate": 1e-2, "batch_size": 16}},
+            {"alike": [{"learning_rate": 1e-3, "batch_size": 64}, {"learning_rate": 1e-2, "batch_size": 16}]},
+        ],
+    }  # fmt: skip
+    study = make_study(make_records([SUBJECT.parse(table)], n_seeds=3))
+    assert contrast_words(study.of("claims")) == [
         "learning rate 1e-3 vs learning rate 1e-2 (batch size 16)",
-        "learning rate 3e-3 vs learning rate 3e-4 (batch size 128)",
+        "learning rate 1e-3, batch size 64 ≈ learning rate 1e-2, batch size 16",
     ]
 
 

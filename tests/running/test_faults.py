@@ -25,6 +25,7 @@ import analyze_results
 from benchmarks.chaos import hear_interruptions
 from grid_search_experiments import build_parser, main
 from gridstudy.core.errors import StudyError
+from gridstudy.core.lock import LockTimes
 from gridstudy.core.study import BOUNDS, HYPERPARAMETERS, Configuration, TrialConfig, TrialState, parse_experiment
 from gridstudy.fashion.training import run_trial
 from gridstudy.records import records
@@ -42,7 +43,7 @@ from gridstudy.records.records import (
 )
 from gridstudy.running import launchers, lock, runner
 from gridstudy.running.launchers import InProcessLauncher, LocalLauncher
-from gridstudy.running.lock import LockTimes, lock_logdir
+from gridstudy.running.lock import lock_logdir
 from gridstudy.running.progress import StudyTracker
 from gridstudy.running.runner import plan_trials, recorded_dataset, run_study
 from gridstudy.statistics.estimates import analyse
@@ -1108,7 +1109,7 @@ def test_tensors_are_loaded_as_tensors_only():
 
     calls = [
         node
-        for path in [*ROOT.glob("*.py"), *ROOT.glob("gridstudy/*.py"), *ROOT.glob("benchmarks/*.py")]
+        for path in [*ROOT.glob("*.py"), *ROOT.glob("gridstudy/**/*.py"), *ROOT.glob("benchmarks/*.py")]
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load"
     ]

@@ -1,18 +1,36 @@
 from __future__ import annotations
 
+import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
+from multiprocessing import forkserver
+from pathlib import Path
 
 import pytest
 
+from gridstudy.core.errors import StudyError
 from gridstudy.running import launchers
 from gridstudy.running.launchers import Crashed, Finished, InProcessLauncher, LocalLauncher, Started
 from tests.conftest import wait_until
-from tests.jobs import die_on_3, double, exit_on_3, fail_on_odd, sleep_and_tell, spoil_on_3, tell_and_stop
+from tests.jobs import (
+    describe_process,
+    die_on_3,
+    double,
+    doze_or_stop_on_3,
+    exit_on_3,
+    fail_on_odd,
+    sleep_and_tell,
+    spoil_on_3,
+    stop_on_3,
+    tell_and_stop,
+)
 
 
 @pytest.mark.parametrize("launcher", [InProcessLauncher(), LocalLauncher(2), LocalLauncher(1)])
@@ -94,6 +112,182 @@ def test_workers_end_with_a_runner_that_is_killed(tmp_path):
     runner.kill()
     runner.wait()
     wait_until(lambda: not any(_is_alive(int(path.name)) for path in tmp_path.iterdir()), timeout_s=10)
+
+
+# --- which modules workers run ---------------------------------------------------------------------------------------
+
+ROOT = Path(__file__).parents[2]
+DESCRIBE = """
+import json, sys
+if __name__ == "__main__":
+    sys.path.insert(0, sys.argv[1])
+from gridstudy.core.errors import StudyError
+from gridstudy.running.launchers import Finished, LocalLauncher
+from tests.jobs import describe_process
+if __name__ == "__main__":
+    launcher = LocalLauncher(1, preload=["gridstudy.core.study"], start_method=sys.argv[2])
+    try:
+        launcher.warm_up()
+        (value,) = [e.value for e in launcher.run(describe_process, [0]) if isinstance(e, Finished)]
+    except StudyError as error:
+        sys.exit(f"error: {error}")
+    print(json.dumps({**value, "cores": None, "ours": sys.path}))
+"""
+START_METHODS = ["spawn"] if os.name == "nt" else ["forkserver", "spawn"]
+
+
+def run_script(tmp_path, code, *arguments, **options):
+    """Run a script that does not lie in the current folder."""
+    (tmp_path / "scripts").mkdir(exist_ok=True)
+    script = tmp_path / "scripts" / "script.py"
+    script.write_text(code)
+    command = [sys.executable, str(script), str(ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, **options)
+
+
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_nothing_in_the_current_folder_is_imported_by_a_worker(tmp_path, start_method):
+    current = tmp_path / "current"
+    (current / "gridstudy").mkdir(parents=True)
+    for name in ("gridstudy/__init__", "torch", "random", "token", "multiprocessing", "sitecustomize"):
+        (current / f"{name}.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'a').write(__name__)")
+    done = run_script(tmp_path, DESCRIBE, start_method, cwd=current)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (tmp_path / "executed").exists()
+    found = json.loads(done.stdout)
+    assert found["files"][0] == str(ROOT / "gridstudy" / "__init__.py")
+    assert found["path"] == found["ours"]
+    assert not {"", str(current)} & set(found["path"])
+
+
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_a_worker_has_the_current_folder_on_its_path_where_the_program_has_it(tmp_path, start_method):
+    code = DESCRIBE.replace("sys.path.insert(0, sys.argv[1])", "sys.path[:0] = [sys.argv[1], '']")
+    found = json.loads(run_script(tmp_path, code, start_method, cwd=tmp_path).stdout)
+    assert found["path"][:2] == [str(ROOT), str(tmp_path)]
+
+
+def test_workers_get_the_environment_of_the_program(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONHASHSEED": "1"}
+    environment.pop("PYTHONSAFEPATH", None)
+    found = json.loads(run_script(tmp_path, DESCRIBE, START_METHODS[0], cwd=tmp_path, env=environment).stdout)
+    ours = {name: value for name, value in environment.items() if "PYTHON" in name}
+    assert found["environment"] == ours
+
+
+def test_a_worker_that_has_other_modules_than_the_program_is_refused_in_one_line(tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(ROOT / "gridstudy", other / "gridstudy", ignore=shutil.ignore_patterns("__pycache__"))
+    code = DESCRIBE.replace("    launcher =", f"    sys.path.insert(0, {str(other)!r})\n    launcher =")
+    done = run_script(tmp_path, code, START_METHODS[0], cwd=tmp_path)
+    assert done.stderr.startswith("error: workers must run the program's own modules; gridstudy is ")
+    assert str(other / "gridstudy") in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_python_without_its_environment_needs_a_safe_path(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-E", "-c", DESCRIBE, str(ROOT), START_METHODS[0]],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert "need python's -P or -I beside -E" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such sockets")
+def test_a_long_temporary_folder_does(tmp_path):
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    done = run_script(tmp_path, DESCRIBE, "forkserver", cwd=tmp_path, env={**os.environ, "TMPDIR": str(long)})
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- hangs and scarce resources --------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows stops no process")
+def test_a_job_that_hangs_is_ended_after_its_own_time_and_the_rest_goes_on():
+    clock = time.monotonic()
+    limits = {3: 0.6}
+    events = list(LocalLauncher(2).run(stop_on_3, range(6), timeout_s=lambda job: limits.get(job, 60.0)))
+    assert [(e.job, e.reason) for e in events if isinstance(e, Crashed)] == [
+        (3, "no result within 1 s; the worker was killed")
+    ]
+    assert sorted(e.job for e in events if isinstance(e, Finished)) == [0, 1, 2, 4, 5]
+    assert time.monotonic() - clock < 15
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows stops no process")
+def test_a_job_that_hangs_is_noticed_while_others_keep_ending():
+    limits = {3: 0.5}
+    ended = []
+    for event in LocalLauncher(2).run(doze_or_stop_on_3, range(3, 60), timeout_s=lambda job: limits.get(job, 60.0)):
+        if not isinstance(event, Started):
+            ended.append(event.job)
+    assert len(ended) == 57
+    assert ended.index(3) < 40
+
+
+def test_the_clock_of_a_job_begins_with_the_job(tmp_path):
+    jobs = [(tmp_path, 0.5)] * 4
+    events = list(LocalLauncher(1).run(sleep_and_tell, jobs, timeout_s=lambda job: 1.5))
+    assert [e for e in events if isinstance(e, Crashed)] == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the fork server is Linux's start method here")
+def test_a_fork_server_that_was_killed_is_replaced():
+    launcher = LocalLauncher(1)
+    launcher.warm_up()
+    os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+    events = list(launcher.run(double, [4]))
+    assert [e.value for e in events if isinstance(e, Finished)] == [8]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the fork server is Linux's start method here")
+def test_a_fork_server_that_dies_at_every_start_gets_one_line(monkeypatch):
+    launcher = LocalLauncher(1)
+    launcher.warm_up()
+    start_once = LocalLauncher._start_once
+
+    def kill_and_start(self, function):
+        os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+        os.waitid(os.P_PID, forkserver._forkserver._forkserver_pid, os.WEXITED | os.WNOWAIT)
+        monkeypatch.setattr(forkserver, "ensure_running", lambda: None)
+        monkeypatch.setattr(forkserver._forkserver, "ensure_running", lambda: None)
+        try:
+            return start_once(self, function)
+        finally:
+            monkeypatch.undo()
+            monkeypatch.setattr(LocalLauncher, "_start_once", kill_and_start)
+
+    monkeypatch.setattr(LocalLauncher, "_start_once", kill_and_start)
+    with pytest.raises(StudyError, match="ends at once; check the limits"):
+        list(launcher.run(double, [4]))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+@pytest.mark.parametrize("n_files", [12, 13, 14])
+def test_too_few_open_files_get_one_line(tmp_path, n_files):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (n_files, n_files))
+
+    done = run_script(tmp_path, DESCRIBE, "forkserver", cwd=tmp_path, preexec_fn=limit)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: cannot start worker processes: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
+def test_workers_get_the_cores_back_that_the_program_had_before_it_was_bound():
+    cores = os.sched_getaffinity(0)
+    if len(cores) < 2:
+        pytest.skip("one core cannot be bound further")
+    launcher = LocalLauncher(1)
+    try:
+        os.sched_setaffinity(0, {min(cores)})  # as OpenMP does when torch is imported under OMP_PROC_BIND
+        (value,) = [e.value for e in launcher.run(describe_process, [0]) if isinstance(e, Finished)]
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert value["cores"] == cores
 
 
 def _is_alive(pid: int) -> bool:

@@ -15,7 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+import gridstudy
 from grid_search_experiments import main
+from gridstudy.core.errors import StudyError
+from gridstudy.core.source import source_digest
 from gridstudy.core.study import parse_experiment
 from gridstudy.fashion.remote_trials import place_trial, split_arrays, train_remotely
 from gridstudy.fashion.training import run_trial
@@ -62,6 +65,50 @@ def test_options_that_do_not_go_together_get_one_line(tmp_path, monkeypatch, cap
     assert message in err
     assert len([line for line in err.splitlines() if "error:" in line]) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_head_that_stops_answering_is_told_in_one_line_within_seconds(monkeypatch):
+    from gridstudy.running import ray_launcher
+
+    monkeypatch.setattr(ray_launcher, "POLL_S", 0.1)
+    monkeypatch.setattr(ray_launcher, "HEAD_PATIENCE_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        head = ray_launcher.Head(f"127.0.0.1:{server.getsockname()[1]}")
+        time.sleep(0.6)
+        head.check()
+    clock = time.monotonic()
+    time.sleep(0.1)
+    with pytest.raises(StudyError, match=r"Ray's head at 127.0.0.1:\d+ no longer answers .*rerun the same command"):
+        head.check()
+    assert head.is_lost
+    assert time.monotonic() - clock < 3
+
+
+def test_ray_starts_in_an_empty_folder_and_leaves_our_handler_in_place(tmp_path):
+    from gridstudy.running.ray_launcher import harmless_start
+
+    before, folder = signal.getsignal(signal.SIGTERM), Path.cwd()
+    with harmless_start(str(tmp_path)):
+        assert Path.cwd() == tmp_path
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as Ray sets its own
+    assert (signal.getsignal(signal.SIGTERM), Path.cwd()) == (before, folder)
+
+
+def test_only_jobs_that_take_too_long_are_overdue():
+    from gridstudy.running.ray_launcher import overdue
+
+    now = time.monotonic()
+    started_s = {"long": now - 50, "new": now - 5}
+    assert overdue({"long": 1, "new": 2}, started_s, lambda job: 40.0 * job) == [("long", 40.0)]
+    assert overdue({"long": 1, "new": 2}, started_s, None) == []
+
+
+def test_a_worker_with_other_source_code_than_the_program_refuses():
+    from gridstudy.running.ray_launcher import OtherCodeError, call_with_our_code
+
+    with pytest.raises(OtherCodeError, match="workers must run the program's own code"):
+        call_with_our_code(len, "job", digest="0" * 12)
+    assert call_with_our_code(len, "job", digest=source_digest([gridstudy])) == 3
 
 
 # --- with Ray ------------------------------------------------------------------------------------------------------
@@ -217,6 +264,55 @@ def test_a_cluster_that_does_not_answer_or_has_no_gpu_gets_one_line(tmp_path, mo
     assert "error: no Ray answers at 127.0.0.1:" in capsys.readouterr().err
     assert main([*TINY, "--launcher", "ray", "--workers", "1", "--gpus-per-trial", "0.5"]) == 2
     assert "error: each trial is to have 0.5 of a GPU, and this Ray has none" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_head_that_is_killed_gets_one_line_soon_and_no_process_is_left(ray):
+    from gridstudy.running.ray_launcher import RayLauncher
+
+    before = set(psutil.Process().children(recursive=True))
+    events = RayLauncher(1).run(time.sleep, [120.0])
+    assert isinstance(next(events), Started)
+    started = set(psutil.Process().children(recursive=True)) - before
+    (head,) = [process for process in started if process.name() == "gcs_server"]
+    head.kill()
+    clock = time.monotonic()
+    with pytest.raises(StudyError, match=r"Ray's head at .* no longer answers"):
+        next(events)
+    assert time.monotonic() - clock < 15
+    assert not psutil.wait_procs(started, timeout=1)[1]
+
+
+@pytest.mark.slow
+def test_a_job_that_hangs_on_ray_is_ended(ray):
+    from gridstudy.running.ray_launcher import RayLauncher
+
+    events = list(RayLauncher(1).run(time.sleep, [120.0, 0.1], timeout_s=lambda job: 10.0))
+    assert [(e.job, e.reason) for e in events if isinstance(e, Crashed)] == [
+        (120.0, "no result within 10 s; the worker was killed")
+    ]
+    assert [e.job for e in events if isinstance(e, Finished)] == [0.1]
+
+
+def see_path(job):
+    import gridstudy
+
+    return sys.path, gridstudy.__file__
+
+
+@pytest.mark.slow
+def test_nothing_in_the_current_folder_is_imported_on_ray(ray, tmp_path, monkeypatch):
+    from gridstudy.running.ray_launcher import RayLauncher
+
+    for name in ("gridstudy/__init__", "torch", "random", "token"):
+        path = tmp_path / "current" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"open({str(tmp_path / 'executed')!r}, 'a').write(__name__)")
+    monkeypatch.chdir(tmp_path / "current")
+    (event,) = [e for e in RayLauncher(1).run(see_path, [0]) if not isinstance(e, Started)]
+    path, _ = event.value
+    assert str(tmp_path / "current") not in path
+    assert not (tmp_path / "executed").exists()
 
 
 def see_gpu(job):

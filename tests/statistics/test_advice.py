@@ -42,7 +42,7 @@ def test_two_contrasts_take_more_seeds_than_each_alone_and_have_their_power_toge
 def test_a_small_difference_is_planned_for_equivalence_and_one_at_the_margin_never_decides():
     assert decide(Effect(0.0, 0.003, 1000)).expected in (20, 40)
     assert np.isfinite(decide(Effect(0.0, 0.004, 1000, alike=True)).expected)
-    assert str(decide(Effect(0.005, 0.05, 1000))) == "no verdict expected by 80 seeds"
+    assert decide(Effect(0.005, 0.05, 1000)).in_words() == "no verdict expected by 80 seeds"
 
 
 def test_a_difference_far_beyond_the_margin_contradicts_equality():
@@ -65,9 +65,9 @@ def test_the_range_follows_the_uncertainty_of_both_estimates():
 
 
 def test_nothing_is_advised_where_nothing_is_known():
-    assert str(decide(Effect(0.01, np.nan, 0))) == ""
-    assert str(decide(Effect(np.nan, 0.01, 0))) == ""
-    assert str(decide()) == ""
+    assert decide(Effect(0.01, np.nan, 0)).in_words() == ""
+    assert decide(Effect(np.nan, 0.01, 0)).in_words() == ""
+    assert decide().in_words() == ""
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_nothing_is_advised_where_nothing_is_known():
     ],
 )
 def test_advice_in_words(advice, words):
-    assert str(advice) == words
+    assert advice.in_words() == words
 
 
 def test_a_recommendation_is_planned_against_all_rivals():
@@ -88,3 +88,5 @@ def test_a_recommendation_is_planned_against_all_rivals():
     one = seeds_to_recommend([lead], SIZES, complete=0, n_ranked=2, margin=MARGIN)
     many = seeds_to_recommend([lead] * 19, SIZES, complete=0, n_ranked=20, margin=MARGIN)
     assert one.expected < many.expected
+    hopeless = seeds_to_recommend([Effect(0.0, 0.5, 1000)], SIZES, complete=0, n_ranked=2, margin=MARGIN)
+    assert hopeless.in_words("recommendation") == "no recommendation expected by 80 seeds"

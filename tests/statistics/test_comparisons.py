@@ -265,7 +265,7 @@ def test_the_objective_table_has_the_plans_order_and_no_confirmation_seeds_and_n
     records = make_records(["epochs"], n_seeds=3, missing=[("epochs=3", 1)])
     fresh = make_records(["epochs"], n_seeds=3, first_seed=1000)
     trials = join_records(records, fresh, make_foreign(records)).trials
-    objectives = objective_table(trials, records.experiments[0].experiment)
+    objectives = objective_table(trials, records.plans[0].experiment, sign=1)
     assert list(objectives.columns) == ["epochs=3", "baseline", "epochs=10"]
     assert list(objectives.index) == [0, 1, 2]
     assert objectives.isna().sum().sum() == 1

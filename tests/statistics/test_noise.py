@@ -47,7 +47,7 @@ def test_pairs_are_taken_within_experiments_and_each_once():
     shared, other = generator.normal(0, 0.02, (2, 6))
     values = {"a": shared, "b": shared + WIGGLE, "c": other, "d": other - 2 * WIGGLE}
     rows = [
-        {"configuration": name, "seed": seed, "validation_accuracy": 0.8 + value, "diverged": False, "origin": "ours"}
+        {"configuration": name, "seed": seed, "objective": 0.8 + value, "diverged": False, "origin": "ours"}
         for name, column in values.items() for seed, value in enumerate(column)
     ]  # fmt: skip
     trials = pd.DataFrame(rows)
@@ -80,7 +80,7 @@ def test_a_single_repeated_configuration_lends_its_spread():
     records = make_records(["epochs"], n_seeds=5, sd=0.02)
     others = (records.trials["configuration"] != "baseline") & (records.trials["seed"] > 0)
     spread = logdir_spread(records.trials[~others])
-    sd = records.trials.loc[records.trials["configuration"] == "baseline", "validation_accuracy"].std()
+    sd = records.trials.loc[records.trials["configuration"] == "baseline", "objective"].std()
     assert spread.source == FROM_LOGDIR
     assert (spread.sd, spread.difference_sd) == pytest.approx((sd, sd * 2**0.5))
 

@@ -44,7 +44,7 @@ class CoarseGrid:
 
     @property
     def finds_best(self) -> bool:
-        """Whether nothing is shown to be lost: `best` may be the best, and the interval of `lost` does not exclude zero."""
+        """Whether nothing is shown to be lost: `best` may be the best, and the interval of `lost` includes zero."""
         return self.tied and not self.lost.low > 0
 
 

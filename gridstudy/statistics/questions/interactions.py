@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from gridstudy.core.values import Value
+from gridstudy.core.values import Value, format_value
 from gridstudy.statistics.comparisons import ALPHA
 from gridstudy.statistics.interactions import TESTED, is_interaction
 from gridstudy.statistics.questions.replay import Interval, Row
@@ -77,5 +77,6 @@ def interaction_rows(answer: InteractionsAnswer, *, unit: str) -> Iterator[Row]:
         yield question, "omega squared", subject, found.omega_squared, "share", note
         yield question, "share of noise", subject, found.noise_share, "share", note
         for e in found.effects:
-            step = f"gain from {e.axis} {e.start} to {e.end} at {e.other} {e.at}"
+            start, end, at = map(format_value, (e.start, e.end, e.at))
+            step = f"gain from {e.axis} {start} to {end} at {e.other} {at}"
             yield question, step, subject, e.gain, unit, f"n={e.n} seeds"

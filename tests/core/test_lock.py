@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from gridstudy.core.errors import StudyError
-from gridstudy.running.lock import HOLDER_FILE, LOCK_FILE, LockTimes, hold, lock_logdir
+from gridstudy.core.lock import HOLDER_FILE, LOCK_FILE, LockTimes, hold
+from gridstudy.running.lock import lock_logdir
 from tests.conftest import wait_until
 
 fcntl = pytest.importorskip("fcntl", reason="Windows has other locks")
@@ -26,7 +27,7 @@ LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="identif
 HOLD = """
 import sys, time
 from pathlib import Path
-from gridstudy.running.lock import LockTimes, hold
+from gridstudy.core.lock import LockTimes, hold
 with hold(Path(sys.argv[1]), warn=print, times=LockTimes(renewal_s=0.05)):
     print("held", flush=True)
     time.sleep(60)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gridstudy.core.errors import StopStudy, StudyError
+from gridstudy.core.space import Hyperparameter
+from gridstudy.core.subject import Data, Objective, Subject
+from gridstudy.core.trial import Outcome, TrialConfig
+from gridstudy.records.trials import LOG_FILE, TRIAL_FILE, trial_folder
+from gridstudy.running.subjects import SubjectSource
+from gridstudy.running.trials import OutcomeError, run_trial
+from tests.conftest import IDENTITY
+
+DATA = Data("content", IDENTITY, class_names=("a", "b"))
+
+
+def subject_that(train, **options):
+    options = {"objective": Objective("latency", unit="ms", maximise=False, margin=1.0, low=0.0), **options}
+    return Subject(
+        name="made-up", space=[Hyperparameter("size", 1, low=1)], train=train, prepare=lambda: DATA, **options
+    )
+
+
+def run(subject, logdir, seed=0, **options):
+    trial = TrialConfig(subject.name, subject.configure({}), seed, IDENTITY)
+    source = SubjectSource(here=subject)
+    return run_trial(trial, source=source, data=DATA, logdir=logdir, device="cpu", attempt=1, **options)
+
+
+def test_a_subject_gets_the_trial_the_content_and_its_folder(tmp_path):
+    seen = []
+
+    def train(trial, content, folder, device, report):
+        seen.append((trial.configuration["size"], trial.seed, content, folder, device))
+        return Outcome(3.5, test_score=4.0)
+
+    result, run_facts = run(subject_that(train), tmp_path, seed=7)
+    trial = result.trial
+    assert seen == [(1, 7, "content", trial_folder(tmp_path, trial), "cpu")]
+    assert (result.score, result.test_score, result.curves) == (3.5, 4.0, {})
+    assert {LOG_FILE, TRIAL_FILE} < {p.name for p in trial_folder(tmp_path, trial).iterdir()}
+    assert run_facts.host != "unknown"
+    assert run_facts.source != "unknown"
+
+
+def test_what_is_reported_each_epoch_becomes_the_curves_with_their_seconds(tmp_path):
+    def train(trial, content, folder, device, report):
+        for epoch in range(3):
+            report({"loss": 1.0 / (epoch + 1), "latency": 5.0 - epoch})
+        return Outcome(3.0)
+
+    result, run_facts = run(subject_that(train), tmp_path)
+    assert result.curves == {"loss": (1.0, 0.5, pytest.approx(1 / 3)), "latency": (5.0, 4.0, 3.0)}
+    assert len(run_facts.epoch_duration_s) == 3
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_not_finite_is_a_diverged_trial_and_a_valid_outcome(tmp_path, score):
+    result, _ = run(subject_that(lambda *_: Outcome(score)), tmp_path)
+    assert result.diverged
+    assert math.isnan(result.score)
+    chance = Objective("accuracy", chance=0.5)
+    assert run(subject_that(lambda *_: Outcome(score), objective=chance), tmp_path / "b")[0].score == 0.5
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (Outcome(-1.0), "a score must lie from 0 to inf; got -1"),
+        (0.5, "train must return a gridstudy.Outcome; got float"),
+        (Outcome(1.0, curves={"a": (1.0,), "b": (1.0, 2.0)}), "one value per epoch each; got lengths a 1, b 2"),
+        (Outcome(1.0, confusion=((1,),)), "a row for each of 2 classes; got 1"),
+    ],
+)
+def test_an_outcome_that_is_none_is_a_failure_with_a_reason(tmp_path, outcome, reason):
+    with pytest.raises(OutcomeError, match=reason):
+        run(subject_that(lambda *_: outcome), tmp_path)
+
+
+def test_a_result_that_is_there_is_kept(tmp_path):
+    first, _ = run(subject_that(lambda *_: Outcome(1.0)), tmp_path)
+    assert run(subject_that(lambda *_: Outcome(2.0)), tmp_path)[0].score == first.score == 1.0
+
+
+def test_a_result_that_appears_meanwhile_is_kept(tmp_path):
+    def train(trial, content, folder, device, report):
+        other = subject_that(lambda *_: Outcome(1.0))
+        run_trial(trial, source=SubjectSource(here=other), data=DATA, logdir=tmp_path, device="cpu", attempt=1)
+        return Outcome(2.0)
+
+    assert run(subject_that(train), tmp_path)[0].score == 1.0
+
+
+def test_no_result_is_placed_where_the_lock_is_lost_or_the_data_changed(tmp_path):
+    def lost():
+        raise StudyError("the lock is lost")
+
+    subject = subject_that(lambda *_: Outcome(1.0))
+    with pytest.raises(StopStudy, match="the lock is lost"):
+        run(subject, tmp_path, check=lost)
+    changed = replace(subject, check_content=lambda content: lost())
+    with pytest.raises(StopStudy, match="the lock is lost"):
+        run(changed, tmp_path)
+    assert not list(tmp_path.rglob("result.toml"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+def test_a_log_that_cannot_be_written_ends_the_trial_not_only_the_log():
+    code = (
+        "from pathlib import Path; from gridstudy.running import trials\n"
+        "with trials._log_to(Path('/dev/full')): trials.logger.info('a line')\n"
+        "print('went on')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "No space left" in ended.stderr
+    assert ended.stdout == ""
