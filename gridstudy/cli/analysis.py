@@ -11,7 +11,7 @@ from gridstudy.core.errors import StudyError
 
 if TYPE_CHECKING:
     from gridstudy.records.tables import Records
-    from gridstudy.reporting.figures import Figure
+    from gridstudy.reporting.plotting import Figure
     from gridstudy.statistics.findings import Findings
     from gridstudy.statistics.verdicts import StoredVerdict
 

@@ -81,7 +81,7 @@ def rank_plan(
     return Ranking(
         **_lead(rows.loc[:, rows.notna().all()], at.best, noise), tied=at.tied,
         recommended=at.recommended if len(at.bounds) > 1 else None,
-        seeds_to_recommend=str(at.advice) if len(at.bounds) > 1 else "", look=at.look, ranked_seeds=at.n_seeds,
+        seeds_to_recommend=at.advice.in_words("recommendation") if len(at.bounds) > 1 else "", look=at.look, ranked_seeds=at.n_seeds,
         left_out=at.left_out, incomplete=incomplete, bounds=at.bounds,
     )  # fmt: skip
 
@@ -100,7 +100,8 @@ def _provisional(
         pairs = differences(rows, [best] * len(others), others)
         sds = np.where(pairs.n < LEAST_SEEDS, noise.assumed_difference_sd, pairs.sd)
         leads = [Effect(float(mean), float(sd), int(n)) for mean, sd, n in zip(pairs.mean, sds, pairs.n, strict=True)]
-        needed = str(seeds_to_recommend(leads, schedule.sizes, complete=0, n_ranked=len(names), margin=margin))
+        advice = seeds_to_recommend(leads, schedule.sizes, complete=0, n_ranked=len(names), margin=margin)
+        needed = advice.in_words("recommendation")
     return Ranking(**_lead(rows, best, noise), tied=tuple(names), seeds_to_recommend=needed, incomplete=incomplete)
 
 
