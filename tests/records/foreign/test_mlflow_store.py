@@ -9,6 +9,7 @@ import sqlite3
 import sys
 from contextlib import closing
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -140,12 +141,41 @@ def test_a_store_that_cannot_be_read_is_one_line(tmp_path):
         assert "\n" not in str(error.value)
 
 
+def test_random_damage_to_a_database_is_read_or_refused_in_one_line(tmp_path):
+    content = make_database("mlflow-3.5", tmp_path).read_bytes()
+    damaged, n_refused = tmp_path / "damaged.db", 0
+    for number in range(60):
+        rng = np.random.default_rng(number)
+        octets = np.frombuffer(content, np.uint8).copy()
+        octets[rng.integers(100, len(octets), 300)] = rng.integers(0, 256, 300)
+        damaged.write_bytes(octets.tobytes())
+        try:
+            read_results(f"mlflow:{damaged}", choice="grid")
+        except StudyError as error:
+            assert "\n" not in str(error)
+            n_refused += 1
+    assert n_refused > 30
+
+
 def test_files_of_file_managers_are_no_metrics(tmp_path):
     store = make_store("mlruns-3.5", tmp_path)
     for run in store.glob("*/*/metrics"):
         (run / ".DS_Store").write_bytes(b"\0\1")
         (run / "._loss").write_bytes(b"\0\1")
     assert len(read_results(f"mlflow:{store}", choice="grid").runs) == 6
+
+
+def test_an_empty_metric_file_and_a_name_with_line_ends_are_no_traceback(tmp_path):
+    store = make_store("mlruns-3.5", tmp_path)
+    for path in store.glob("*/*/metrics/loss"):
+        path.write_text("")
+    for path in store.glob("*/*/params/config"):
+        path.write_text(f"two\nlines of {path.parents[1].name}\x1b[31m")
+    table = read_results(f"mlflow:{store}", choice="grid")
+    assert "loss" not in table.runs
+    options = {"objective": "metric/Accuracy", "seed": "tag.seed", "unit": "fraction"}
+    names = select_runs(table, hyperparameters="lr,config", **options).configurations.index
+    assert all(name.isprintable() and "two lines of" in name for name in names)
 
 
 def test_a_damaged_metric_file_is_named_with_its_row(tmp_path):
