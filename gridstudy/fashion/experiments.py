@@ -146,6 +146,7 @@ FOLLOW_UP: tuple[Mapping[str, Any], ...] = (
         "configurations": [
             {"depth": depth, "units1": units, "units2": units} for depth in (1, 2, 3) for units in FACTORS_OF_2_UNITS
         ],
+        "arms": [f"{depth} x {units}" for depth in (1, 2, 3) for units in FACTORS_OF_2_UNITS],
     },
     {
         "name": "learning_rate_x_batch_size",

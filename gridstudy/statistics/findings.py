@@ -34,7 +34,7 @@ Fact = tuple[str, float, str]
 
 
 class Figure(Protocol):
-    """A picture on the disk, as figures.SavedFigure."""
+    """A figure on the disk, as reporting draws it."""
 
     @property
     def path(self) -> Path: ...
