@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import integrate, special, stats
 
-from gridstudy.core.study import Experiment
+from gridstudy.core.experiment import Experiment
 
 FOREIGN = "foreign"
 """Origin of the trials that another program logged, and the name of their experiment-like group."""
