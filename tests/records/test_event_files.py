@@ -40,7 +40,7 @@ def test_a_flipped_bit_never_changes_a_figure_unseen(tmp_path):
         _, curves, problems = load(tmp_path)
         assert len(problems) == 1
         if len(curves):
-            assert curves["validation_accuracy"].to_numpy() == pytest.approx([0.5, 0.6, 0.7][: len(curves)])
+            assert curves["objective"].to_numpy() == pytest.approx([0.5, 0.6, 0.7][: len(curves)])
 
 
 def test_a_run_that_ended_early_is_a_problem_and_never_a_configuration_of_its_own(tmp_path):
@@ -69,7 +69,7 @@ def test_a_restart_replaces_what_it_logs_again(tmp_path):
                 writer.add_scalar(tag, 0.9, step)
     _, curves, problems = load(tmp_path)
     assert not problems
-    assert curves["validation_accuracy"].to_numpy() == pytest.approx([0.1, 0.9, 0.9, 0.9])
+    assert curves["objective"].to_numpy() == pytest.approx([0.1, 0.9, 0.9, 0.9])
 
 
 def test_a_diverged_run_scores_as_guessing(tmp_path):
@@ -77,7 +77,7 @@ def test_a_diverged_run_scores_as_guessing(tmp_path):
     write_events(tmp_path / "run", (0.5, 0.6, 0.1, 0.1), losses=[1.0, 0.5, math.nan, math.nan])
     trials, curves, problems = load(tmp_path)
     assert not problems
-    assert (trials["diverged"][0], trials["validation_accuracy"][0], trials["epochs"][0]) == (True, 0.1, 4)
+    assert (trials["diverged"][0], trials["objective"][0], trials["epochs"][0]) == (True, 0.1, 4)
     assert len(curves) == 3
 
 
@@ -128,9 +128,7 @@ def test_accuracies_in_percent_become_fractions(tmp_path):
     write_events(tmp_path / "fraction", (0.5, 0.55, 1.0))
     write_events(tmp_path / "neither", (0.5, 55.0, 800.0))
     trials, _, problems = load(tmp_path)
-    assert trials.set_index("trial_id")["validation_accuracy"].to_dict() == pytest.approx(
-        {"percent": 0.8, "fraction": 1.0}
-    )
+    assert trials.set_index("trial_id")["objective"].to_dict() == pytest.approx({"percent": 0.8, "fraction": 1.0})
     assert [path.name for path, _, _ in problems] == ["neither"]
 
 
