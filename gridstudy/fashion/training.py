@@ -7,7 +7,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from gridstudy.core.experiment import Experiment
 from gridstudy.core.space import Configuration
 from gridstudy.core.subject import Data, Report
 from gridstudy.core.trial import Outcome, TrialConfig, is_diverged
+from gridstudy.core.values import Value
 from gridstudy.fashion.data import PreparedData, Split, Splits, index_batches, open_splits
 from gridstudy.fashion.gradients import CrossEntropyGradients
 from gridstudy.fashion.lean_mltrainer import Accuracy, Reporter, ReportTypes, Trainer, TrainerSettings
@@ -32,6 +33,7 @@ from gridstudy.fashion.network import MLP
 from gridstudy.fashion.optimizers import OPTIMIZERS, FlatOptimizer
 from gridstudy.fashion.products import Products, choose_products, describe_products
 from gridstudy.fashion.space import HYPERPARAMETERS, N_CLASSES, layer_widths
+from gridstudy.records.tables import load_plans
 
 EVALUATION_BATCH_SIZE = 1000
 """Images scored at once, whatever the trial's own batch size; it divides every validation and test split."""
@@ -212,17 +214,36 @@ def _write_hparams(writer: SummaryWriter, trial: TrialConfig) -> None:
 
 
 def write_hparams_header(logdir: Path, experiments: Sequence[Experiment]) -> None:
-    """Declare, once at the root of the logs, the hyperparameters and metrics of TensorBoard's HParams table."""
-    if any(logdir.glob("events.out.tfevents.*")):
-        return
+    """Declare the hyperparameters that vary, and the metrics, of TensorBoard's HParams table.
+
+    The file at the root of the logs is written anew when experiments add values, so that the columns fit all of them.
+    """
+    values = _values_in(logdir, experiments)
+    varied = {name: found for name, found in values.items() if len(found) > 1}
+    keys = [hparams.HParam(name, _domain(found)) for name, found in varied.items()]
     metrics = [
         hparams.Metric("metric/Accuracy", display_name="validation accuracy"),
         hparams.Metric("Loss/test", display_name="validation loss"),
         hparams.Metric("Loss/train", display_name="train loss"),
     ]
-    keys = [hparams.HParam(h.name) for h in HYPERPARAMETERS]
+    for old in logdir.glob("events.out.tfevents.*"):
+        with suppress(OSError):  # Windows keeps a file that TensorBoard has open
+            old.unlink()
     with SummaryWriter(log_dir=str(logdir)) as writer:
         writer._get_file_writer().add_summary(hparams.hparams_config_pb(keys, metrics))
+
+
+def _values_in(logdir: Path, experiments: Sequence[Experiment]) -> dict[str, list[Value]]:
+    """The values that each hyperparameter takes in these experiments and in those planned before."""
+    planned = [*experiments, *(plan.experiment for plan in load_plans(logdir)[0])]
+    configurations = [c for experiment in planned for c in experiment.configurations]
+    found = {h.name: {c[h.name]: None for c in configurations if h.name in c} for h in HYPERPARAMETERS}
+    return {name: sorted(values, key=lambda v: (isinstance(v, str), v)) for name, values in found.items()}
+
+
+def _domain(values: Sequence[Value]) -> Any:
+    """Numbers as a discrete domain of numbers, which TensorBoard orders; texts as texts."""
+    return hparams.Discrete(values) if len({type(v) for v in values}) == 1 else hparams.Discrete(list(map(str, values)))
 
 
 # --- processes and devices -----------------------------------------------------------------------------------------

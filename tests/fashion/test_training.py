@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from gridstudy.core.selection import select_experiments
 from gridstudy.core.subject import Data
 from gridstudy.core.trial import DataIdentity, TrialConfig
 from gridstudy.fashion.data import open_splits
 from gridstudy.fashion.network import MLP
 from gridstudy.fashion.space import layer_widths
 from gridstudy.fashion.subject import SUBJECT
-from gridstudy.fashion.training import count_confusions, evaluate, scale_pixels, training_batches
+from gridstudy.fashion.training import count_confusions, evaluate, scale_pixels, training_batches, write_hparams_header
 from gridstudy.running.subjects import SubjectSource
 from gridstudy.running.trials import train_trial
 
@@ -193,3 +194,19 @@ def test_confusions_are_counted_over_the_whole_split_and_agree_with_the_accuracy
     assert counts.sum(axis=1).tolist() == splits.validation.labels.bincount(minlength=10).tolist()
     _, accuracy = evaluate(model, torch.nn.CrossEntropyLoss(), splits.validation)
     assert counts.trace() / counts.sum() == pytest.approx(accuracy)
+
+
+def test_tensorboard_orders_numbers_as_numbers_and_shows_what_varies(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    for names in (["epochs"], ["learning_rate", "optimizer"]):
+        write_hparams_header(tmp_path, select_experiments(SUBJECT, names))
+    (path,) = tmp_path.glob("events.out.tfevents.*")
+    events = EventAccumulator(str(path)).Reload()
+    content = events.summary_metadata["_hparams_/experiment"].plugin_data.content
+    found = plugin_data_pb2.HParamsPluginData.FromString(content).experiment.hparam_infos
+    rates = {info.name: [v.number_value for v in info.domain_discrete.values] for info in found}["learning_rate"]
+    assert rates == sorted(rates)
+    assert {"optimizer", "learning_rate"} <= {info.name for info in found}
+    assert "units1" not in {info.name for info in found}
