@@ -30,12 +30,12 @@ def run(tmp_path, monkeypatch, capsys, small_data):
 def test_a_study_completes_and_the_same_command_then_has_nothing_to_do(run, tmp_path):
     code, out, err = run("epochs", *TINY)
     assert code == 0, err
-    assert "6 of 6 trials complete, 6 of them run now" in out
+    assert "6 of 6 trials complete, 6 of them trained now" in out
     assert "next: python analyze_results.py" in out
     assert len(list(tmp_path.glob("modellogs/*/seed*/result.toml"))) == 6
     code, out, _ = run("epochs", *TINY)
     assert code == 0
-    assert "6 of 6 trials complete, 0 of them run now" in out
+    assert "6 of 6 trials complete, 0 of them trained now" in out
 
 
 def test_the_number_of_workers_changes_no_outcome(run):
@@ -59,11 +59,16 @@ def test_a_dry_run_shows_states_budgets_resolution_and_time_and_writes_nothing(r
     assert "5 seeds find a difference of" in run("epochs", "--dataset", "garments-small", "--dry-run")[1]
 
 
-def test_the_list_shows_question_hypothesis_and_grid(run):
+def test_the_list_has_one_line_per_experiment_and_a_name_or_its_number_shows_everything(run):
     code, out, _ = run("--list")
     assert code == 0
-    assert "learning_rate_per_optimizer  (25 configurations)" in out
-    assert "units1 16 32 64 128 256 512" in out
+    assert "learning_rate_per_optimizer" in out
+    assert "units1 16 32 64 128 256 512" not in out
+    code, by_name, _ = run("--list", "units")
+    assert code == 0
+    assert "units1 16 32 64 128 256 512" in by_name
+    assert "question" in by_name
+    assert run("--list", "2") == (0, by_name, "")
 
 
 def test_every_run_says_data_split_and_device(run):
@@ -75,7 +80,7 @@ def test_every_run_says_data_split_and_device(run):
 def test_the_courses_protocol_is_labelled(run, tmp_path):
     code, out, _ = run("depth", *TINY, "--validation", "test")
     assert code == 0
-    assert "COURSE PROTOCOL" in out
+    assert "NOTE    course protocol" in out
     (path, *_) = tmp_path.glob("modellogs/*/seed*/result.toml")
     assert tomllib.loads(path.read_text())["outcome"]["validation"] == "test"
 
@@ -124,7 +129,7 @@ BAD_COMMANDS = [
     (["--logdir", "file"], "must be a folder"),
     (
         ["--dataset", "garments-small", "--set", "batch_size=50000", "epochs"],
-        "batch_size cannot exceed the 5,000 training images",
+        "cannot exceed the 5,000 training images",
     ),
 ]
 

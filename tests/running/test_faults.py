@@ -18,26 +18,22 @@ from pathlib import Path
 
 import pytest
 import tomli_w
-from gridstudy.core.study import BOUNDS, HYPERPARAMETERS, TrialConfig, TrialState
-from gridstudy.records.records import (
-    ERROR_FILE,
-    RESULT_FILE,
-    compare_outcomes,
-    find_results,
-    load_records,
-    read_result,
-    trial_folder,
-    write_result,
-)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import analyze_results
 from benchmarks.chaos import hear_interruptions
-from grid_search_experiments import build_parser, main
+from grid_search_experiments import main
+from gridstudy.cli.run_arguments import build_parser
 from gridstudy.core.errors import StudyError
 from gridstudy.core.lock import LockTimes
-from gridstudy.fashion.training import run_trial
+from gridstudy.core.subject import Data
+from gridstudy.core.trial import DataIdentity, TrialConfig, TrialState
+from gridstudy.fashion.subject import SUBJECT
+from gridstudy.records.comparison import compare_outcomes
+from gridstudy.records.tables import find_results, load_records
+from gridstudy.records.toml import read_toml, write_toml
+from gridstudy.records.trials import ERROR_FILE, RESULT_FILE, read_result, trial_folder, trial_status, write_result
 from gridstudy.running import launchers, lock
 from gridstudy.running.launchers import InProcessLauncher, LocalLauncher
 from gridstudy.running.lock import lock_logdir
@@ -50,6 +46,7 @@ from tests.conftest import DATA, fake_result, fake_run, wait_until
 from tests.fault_jobs import MEGABYTE, SOURCE, limit_memory, run_and_die, run_and_weigh
 from tests.jobs import double, sleep_and_tell
 
+HYPERPARAMETERS = SUBJECT.search_space.names
 ROOT = Path(__file__).parents[2]
 TINY = ["--dataset", "garments-small", "--set", "train_steps=5", "--seeds", "2"]
 NOBODY = 65_534
@@ -80,11 +77,8 @@ def run(tmp_path, monkeypatch, capsys, small_data):
 @pytest.fixture(scope="session")
 def built_in(small_data):
     """The small data as a subject's."""
-    return Data(
-        small_data,
-        DataIdentity(**small_data.identity),
-        {"train": small_data.n_train, "validation": small_data.n_validation},
-    )
+    sizes = {"train": small_data.n_train, "validation": small_data.n_validation, "test": small_data.n_test}
+    return Data(small_data, DataIdentity(**small_data.identity), sizes)
 
 
 @pytest.fixture(scope="session")
@@ -424,7 +418,7 @@ def test_what_another_runner_completes_before_the_lock_is_ours_is_not_run_again(
     monkeypatch.setattr(lock, "lock_logdir", late_lock)
     code, out, _ = run(*arguments)
     assert code == 0
-    assert "6 of 6 trials complete, 0 of them run now" in out
+    assert "6 of 6 trials complete, 0 of them trained now" in out
 
 
 # --- divergence ------------------------------------------------------------------------------------------------------
@@ -563,7 +557,7 @@ def test_results_that_cannot_be_used_are_said_aloud_and_made_again(run, tmp_path
     _cut(hurt[1])
     code, out, err = run(*arguments, "hurt")
     assert code == 0
-    assert "2 of them run now" in out
+    assert "2 of them trained now" in out
     warnings = [line for line in err.splitlines() if line.startswith("warning: ")]
     assert [any(str(path) in line and "run again" in line for line in warnings) for path in hurt] == [True, True]
     assert len(warnings) == 2
@@ -786,7 +780,7 @@ BAD_FILES = {
     "a name twice": _file_of() + _file_of(), "a name twice but for case": _file_of() + _file_of(name="MINE"),
     "a built-in name": _file_of(name="epochs"), "a built-in name but for case": _file_of(name="Epochs"),
     "a group's name": _file_of(name="all"), "a billion configurations": _file_of(
-        grid={name: [bounds.least] * 100 for name, bounds in list(BOUNDS.items())[:5]}
+        grid={name: [SUBJECT.search_space[name].low] * 100 for name in HYPERPARAMETERS[:5]}
     ), "both grids": _file_of(configurations=[{"units1": 8}]),
     "an unknown key": _file_of(seed=3), "an unknown hyperparameter": _file_of(fixed={"dropout": 0.5}),
     "momentum without SGD": _file_of(fixed={"optimizer": "Adam", "momentum": 0.9}),
@@ -829,7 +823,7 @@ WORDS = st.one_of(
 @GENERATED
 @given(arguments=st.lists(WORDS, max_size=6))
 def test_no_command_line_ever_ends_in_a_traceback(run, tmp_path, monkeypatch, arguments):
-    monkeypatch.setattr("grid_search_experiments._run_trials", lambda *_: 0)
+    monkeypatch.setattr("gridstudy.cli.run._train", lambda *_: 0)
     code, _, err = run(*arguments)
     assert code in (0, 2)
     assert len(_error_lines(err)) == (code == 2)
@@ -872,11 +866,15 @@ def test_logs_go_into_folders_of_any_name(run, tmp_path, name):
     found = load_records(Path(name))
     assert len(found.trials) == 2
     assert found.problems.empty
-    assert "0 of them run now" in run(*arguments)[1]
+    assert "0 of them trained now" in run(*arguments)[1]
 
 
 def test_the_longest_names_fit_into_a_file_system(tmp_path):
-    worst = {name: bounds.most - 1 / 3 if bounds.type is float else int(bounds.most) for name, bounds in BOUNDS.items()}
+    worst = {
+        axis.name: axis.high - 1 / 3 if isinstance(axis.default, float) else int(axis.high)
+        for axis in SUBJECT.search_space.hyperparameters
+        if not isinstance(axis.default, str)
+    }
     worst |= {"momentum": 0.123456789123, "optimizer": "SGD"}
     varied = worst.pop("depth")
     table = {"name": "x" * 60, "grid": {"depth": [2, varied]}}

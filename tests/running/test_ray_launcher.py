@@ -147,7 +147,7 @@ def test_a_local_ray_makes_the_outcomes_of_local_processes_and_is_not_started_fo
     capsys.readouterr()
     monkeypatch.setattr(ray, "init", None)
     assert main(on_ray) == 0
-    assert "6 of 6 trials complete, 0 of them run now" in capsys.readouterr().out
+    assert "6 of 6 trials complete, 0 of them trained now" in capsys.readouterr().out
 
 
 def behave(job, *, shared):
