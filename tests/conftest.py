@@ -24,7 +24,6 @@ from gridstudy.records.trials import clear_trial, trial_folder, write_result
 from tests.fashion_mnist import TINY, idx_bytes
 
 if TYPE_CHECKING:
-    from gridstudy.reporting.plotting import Style
     from tests.pictures import Study
 
 TWO_BY_TWO = {
@@ -167,10 +166,3 @@ def study() -> Study:
     from tests.pictures import whole_study
 
     return whole_study()
-
-
-@pytest.fixture
-def styles(study: Study) -> dict[str, Style]:
-    from gridstudy.reporting.plotting import configuration_styles
-
-    return configuration_styles(study.estimates.experiments)

@@ -63,6 +63,27 @@ def test_a_room_imports_only_what_the_table_allows(path: Path):
     assert rooms_imported(path) <= MAY_IMPORT[room] | {room}, name_of(path)
 
 
+def exported(room: str) -> set[str]:
+    """The modules that a room's __init__ names for others."""
+    tree = ast.parse((PACKAGE / room / "__init__.py").read_text(encoding="utf-8"))
+    (value,) = [node.value for node in tree.body if isinstance(node, ast.Assign)]
+    return set(ast.literal_eval(value))
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=name_of)
+def test_a_room_is_entered_through_the_modules_that_it_exports(path: Path):
+    ours = (name.split(".")[1:3] for name in imported(path) if name.startswith("gridstudy."))
+    for room, module in (parts for parts in ours if len(parts) == 2):
+        if room in MAY_IMPORT and room != path.relative_to(PACKAGE).parts[0]:
+            assert module in exported(room), f"{name_of(path)} imports {room}.{module}, which {room} keeps to itself"
+
+
+def test_rooms_export_modules_that_exist():
+    for room in MAY_IMPORT:
+        for name in exported(room):
+            assert (PACKAGE / room / name).with_suffix(".py").exists() or (PACKAGE / room / name).is_dir()
+
+
 @pytest.mark.parametrize("path", modules(), ids=name_of)
 def test_torch_is_imported_in_fashion_only(path: Path):
     roots = {name.split(".")[0] for name in imported(path)}

@@ -1,1 +1,6 @@
-"""The two command lines."""
+"""The two command lines, and the face that a notebook uses.
+
+Other rooms may import the modules named here.
+"""
+
+__all__ = ["analyse", "command_line", "face", "run"]

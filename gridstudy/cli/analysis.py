@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,9 @@ from gridstudy.core.errors import StudyError
 
 if TYPE_CHECKING:
     from gridstudy.records.tables import Records
-    from gridstudy.reporting.figures import Figure
+    from gridstudy.reporting.plotting import Figure
     from gridstudy.statistics.findings import Findings
+    from gridstudy.statistics.verdicts import StoredVerdict
 
 
 def analyse_logdir(logdir: Path, *, margin: float | None, command: str) -> tuple[Findings, list[str]]:
@@ -21,12 +23,44 @@ def analyse_logdir(logdir: Path, *, margin: float | None, command: str) -> tuple
     """
     from gridstudy.cli.confirmations import confirmation_results
     from gridstudy.records.tables import load_records
+    from gridstudy.statistics.findings import find
+    from gridstudy.statistics.verdicts import stored_verdicts
 
     records = load_records(logdir)
     check_records(records, logdir)
-    findings = estimate(records, margin=margin, command=command)
-    confirmation, problems = confirmation_results(logdir, findings.estimates)
-    return replace(findings, confirmation=confirmation), problems
+    scale = 100 if all(plan.description.objective.is_fraction for plan in records.plans) else 1
+    stored = read_stored(logdir)
+    findings = find(records, None if margin is None else margin / scale, stored=stored, command=command)
+    verdicts = [e.verdict for e in findings.experiments if e.verdict is not None]
+    problems = store(logdir, stored_verdicts(verdicts, stored))
+    confirmation, unreadable = confirmation_results(logdir, findings.estimates)
+    return replace(findings, confirmation=confirmation), [*problems, *unreadable]
+
+
+def read_stored(logdir: Path) -> tuple[StoredVerdict, ...]:
+    """The verdicts that were reached before; StudyError where their file cannot be read."""
+    from gridstudy.records.toml import RecordError
+    from gridstudy.records.verdicts import VERDICTS_FILE, read_verdicts
+    from gridstudy.statistics.decisions import from_tables
+
+    try:
+        return from_tables(read_verdicts(logdir))
+    except RecordError as error:
+        raise StudyError(
+            f"{logdir / VERDICTS_FILE} {error}; move it away to have the verdicts read off the records again"
+        ) from None
+
+
+def store(logdir: Path, verdicts: Sequence[StoredVerdict]) -> list[str]:
+    """Keep the verdicts in the log directory; a line where that cannot be done."""
+    from gridstudy.records.verdicts import write_verdicts
+    from gridstudy.statistics.decisions import to_tables
+
+    try:
+        write_verdicts(logdir, to_tables(verdicts))
+    except OSError as error:
+        return [f"the verdicts could not be stored in {logdir} ({error.strerror or error})"]
+    return []
 
 
 def check_records(records: Records, logdir: Path) -> None:
@@ -41,15 +75,6 @@ def check_records(records: Records, logdir: Path) -> None:
         f"an analysis needs at least one complete trial; {logdir} holds none{there}. "
         "Run python grid_search_experiments.py first, or give another --logdir"
     )
-
-
-def estimate(records: Records, *, margin: float | None, command: str) -> Findings:
-    """All that the records say, without figures."""
-    from gridstudy.statistics.estimates import analyse
-    from gridstudy.statistics.findings import find
-
-    estimates = analyse(records, margin=margin)
-    return find(records, estimates, command=command)
 
 
 def write_results(findings: Findings, output: Path, *, format: str) -> list[str]:

@@ -66,8 +66,10 @@ def end(exit_code: int) -> NoReturn:
 
 
 def explain_missing_package(error: ModuleNotFoundError) -> str:
-    """Name the package that is not installed, and the command that installs it."""
+    """Name the package that is not installed, and the command that installs it; a module of ours is no package."""
     name = (error.name or str(error)).partition(".")[0]
+    if name == __package__.partition(".")[0]:
+        raise error
     return (
         f"the Python package {name!r} is not installed for {sys.executable}; "
         "install all that is needed with: python -m pip install -r requirements.txt"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gridstudy.cli.command_line import BAD_USAGE, drop_output, explain_missing_package, prepare_streams, refuse
@@ -13,6 +13,7 @@ from gridstudy.cli.run_arguments import (
     build_parser,
     parse_duration,
     parse_gpu_share,
+    parse_most_seeds,
     parse_overrides,
     parse_seeds,
     parse_workers,
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from gridstudy.cli.study import StudyRun
     from gridstudy.core.experiment import Experiment
     from gridstudy.core.subject import Subject
+    from gridstudy.running.runner import Summary
     from gridstudy.running.subjects import SubjectSource
+    from gridstudy.statistics.decisions import Decision
 
 COMPLETE, SOME_FAILED = 0, 1
 BUILT_IN = "gridstudy.fashion.subject"
@@ -129,6 +132,12 @@ def _run_study(
 
     if arguments.confirm and arguments.seeds is not None:
         raise StudyError("--confirm takes as many fresh seeds as the selection had; leave --seeds out")
+    until = arguments.until or ("decided" if arguments.until_decided else "")
+    if until and arguments.confirm:
+        raise StudyError("--confirm runs one look on fresh seeds, so it does not go with --until or --until-decided")
+    for option in ("most_seeds", "time_limit"):
+        if getattr(arguments, option) is not None and not until:
+            raise StudyError(f"--{option.replace('_', '-')} is for --until-decided and --until, which were not given")
     study = StudyRun(
         source=source, subject=subject, experiments=tuple(experiments),
         seeds=tuple(parse_seeds(str(DEFAULT_SEEDS) if arguments.seeds is None else arguments.seeds)),
@@ -136,6 +145,8 @@ def _run_study(
         launcher=arguments.launcher, ray_address=arguments.ray_address,
         gpus_per_trial=parse_gpu_share(arguments.gpus_per_trial), mlflow=arguments.mlflow,
         confirm=arguments.confirm, warn=console.warn, trial_timeout_s=parse_duration(arguments.trial_timeout),
+        until=until, most_seeds=parse_most_seeds(arguments.most_seeds),
+        time_limit_s=parse_duration(arguments.time_limit),
     )  # fmt: skip
     study.check_options()
     study.warm_up(dry_run=arguments.dry_run)
@@ -164,12 +175,32 @@ def _train(study: StudyRun) -> int:
 
     if note := describe_binding():
         study.warn(note)
-    report: Callable[..., None] = console.print_setting
-    summary = study.run(progress=console.choose_progress(study.experiments_run, study.description), announce=report)
+    summary = study.run(
+        progress=lambda: console.choose_progress(study.experiments_run, study.description),
+        announce=console.print_setting, report=lambda decision: console.print_line(decision.in_words()),
+    )  # fmt: skip
     console.print_summary(
         summary, study.experiments_run, study.logdir, study.description, analyse="python analyze_results.py"
     )
+    if study.until:
+        print_verdicts(study, study.decide(), summary)
     return SOME_FAILED if summary.failures else COMPLETE
+
+
+def print_verdicts(study: StudyRun, decision: Decision, summary: Summary) -> None:
+    """Each hypothesis with its verdict, look, seeds and trials, and the trials of a fixed design for the same."""
+    from gridstudy.running import console
+
+    names = {v.experiment: v for v in decision.verdicts}
+    rows = []
+    for experiment in study.experiments:
+        trials = sum(result.trial.configuration in experiment.configurations for result in summary.results)
+        if verdict := names.get(experiment.name):
+            look = f"look {verdict.look}" if verdict.look else "none yet"
+            rows.append((experiment.name, verdict.verdict, look, str(verdict.n_seeds), str(trials)))
+    n_configurations = len({c for experiment in study.experiments for c in experiment.configurations})
+    most = max((v.n_seeds for v in decision.verdicts), default=0)
+    console.print_verdicts(rows, n_trials=len(summary.results), n_fixed=n_configurations * most, most_seeds=most)
 
 
 def _show_plan(study: StudyRun) -> int:
@@ -185,7 +216,7 @@ def _show_plan(study: StudyRun) -> int:
     if n_seeds < LEAST_SEEDS:
         resolution = f"comparisons begin at {LEAST_SEEDS} seeds; this plan has {n_seeds}"
     else:
-        paired, unpaired, source = planned_resolution(n_seeds, load_records(study.logdir))
+        paired, unpaired, source = planned_resolution(n_seeds, load_records(study.logdir).trials)
         resolution = console.describe_resolution(n_seeds, paired, unpaired, source, study.subject.objective)
     console.print_plan(
         planned, study.experiments_run, description=study.description, resolution=resolution,

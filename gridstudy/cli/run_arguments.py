@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gridstudy.core.values import Value
 
 DEFAULT_SEEDS = 5
+DEFAULT_MOST_SEEDS = 80
 
 DESCRIPTION = "Run the hyperparameter study: choose experiments, train what is missing, report what came out."
 EPILOG = """\
@@ -27,6 +28,7 @@ examples:
   {command} quick --seeds 3          a first look
   {command} epochs --seeds 10        add five seeds to what is there
   {command} epochs --set train_steps=782
+  {command} --until-decided          until all hypotheses are decided, at 80 seeds at most
   {command} --dry-run                what would run, and for how long
   {command} --data-dir ../shared/fashion-mnist
   {command} --subject examples/digits.py    a subject of your own
@@ -45,6 +47,13 @@ def build_parser(command: str = "python grid_search_experiments.py") -> argparse
     add("experiments", nargs="*", metavar="EXPERIMENT",
         help="experiments or groups, by name or by the number that --list shows (default: all)")  # fmt: skip
     add("--seeds", metavar="N", help="replicates per configuration, or a range like 10-19 (default: 5)")
+    add("--until-decided", action="store_true",
+        help="after the first look, add seeds for undecided hypotheses only, look by look")  # fmt: skip
+    add("--until", choices=["decided", "recommended"],
+        help="as --until-decided, or race the configurations until one can be recommended")  # fmt: skip
+    add("--most-seeds", metavar="N", help="the last look of --until is at so many seeds at most (default: 80)")
+    add("--time-limit", metavar="TIME",
+        help="start no trial after this time, like 90s, 30m or 2h; running ones finish (default: none)")  # fmt: skip
     add("--subject", type=to_path, metavar="FILE.py",
         help="a subject of your own; see examples/digits.py (default: MLPs on Fashion-MNIST)")  # fmt: skip
     add("--study", type=to_path, metavar="FILE.toml", help="run experiments of your own; see examples/own_study.toml")
@@ -99,6 +108,18 @@ def parse_workers(text: str | None) -> int | None:
         return None
     if not re.fullmatch(r"\d{1,3}", text, flags=re.ASCII) or not 1 <= int(text) <= 256:
         raise StudyError(f"--workers takes a whole number from 1 to 256; got {text!r}")
+    return int(text)
+
+
+def parse_most_seeds(text: str | None) -> int:
+    """The most seeds of a look, from 3; StudyError on anything else."""
+    from gridstudy.core.errors import StudyError
+    from gridstudy.core.trial import FIRST_CONFIRMATION_SEED, LEAST_SEEDS
+
+    if text is None:
+        return DEFAULT_MOST_SEEDS
+    if not re.fullmatch(r"\d{1,4}", text, flags=re.ASCII) or not LEAST_SEEDS <= int(text) < FIRST_CONFIRMATION_SEED:
+        raise StudyError(f"--most-seeds takes a whole number from {LEAST_SEEDS} to 999; got {text!r}")
     return int(text)
 
 

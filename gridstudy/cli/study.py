@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -12,20 +13,25 @@ from gridstudy.core.errors import StudyError
 from gridstudy.core.experiment import Experiment
 from gridstudy.core.space import Configuration
 from gridstudy.core.subject import Data, Description, Subject
+from gridstudy.core.trial import TrialState
+from gridstudy.records.plans import find_plan
 from gridstudy.running.planning import (
     PlannedTrial,
     check_logdir,
     plan_trials,
+    prepare_logdir,
     record_confirmations,
     record_plans,
 )
 from gridstudy.running.subjects import SubjectSource
 
 if TYPE_CHECKING:
+    from gridstudy.core.lock import Lock
     from gridstudy.records.plans import Confirmation
     from gridstudy.running.launchers import Launcher
-    from gridstudy.core.lock import Lock
     from gridstudy.running.runner import Progress, Summary
+    from gridstudy.running.until import Need, Round
+    from gridstudy.statistics.decisions import Decision
 
 N_WORKERS_ON_GPU = 4
 
@@ -51,6 +57,9 @@ class StudyRun:
     mlflow: str | None = None
     confirm: bool = False
     trial_timeout_s: float | None = None
+    until: str = ""
+    most_seeds: int = 80
+    time_limit_s: float | None = None
 
     # --- before the run
 
@@ -163,36 +172,109 @@ class StudyRun:
 
     # --- the run
 
-    def run(self, *, progress: Progress, announce: Callable[..., None] | None = None) -> Summary:
-        """Train what is missing and return what is there at the end."""
-        from gridstudy.running import console
+    def run(
+        self, *, progress: Callable[[], Progress], announce: Callable[..., None] | None = None,
+        report: Callable[[Decision], None] | None = None,
+    ) -> Summary:  # fmt: skip
+        """Train what is missing and return what is there at the end.
+
+        `progress` makes the display of a round of trials; `report` is told of the decision after each look.
+        """
         from gridstudy.running.lock import lock_logdir
+
+        with lock_logdir(self.logdir, warn=self.warn) as lock:
+            prepare_logdir(self.logdir)
+            planned = self.plan()
+            n_left = sum(p.state is not TrialState.COMPLETE for p in planned)
+            # choosing a device may import torch, which takes longer than finding that nothing is left
+            device, reason = self.choose_device() if n_left or self.until else ("", "")
+            if announce is not None:
+                announce(self.data, device=device, reason=reason, n_workers=self.count_workers(device))
+            if not self.until:
+                return self._run_round(planned, self._record, device=device, lock=lock, progress=progress())
+            return self._run_until(device, lock, progress=progress, report=report)
+
+    def _run_round(
+        self, planned: Sequence[PlannedTrial], record: Callable[[], None], *, device: str, lock: Lock,
+        progress: Progress, is_over: Callable[[], bool] = lambda: False,
+    ) -> Summary:  # fmt: skip
+        """Write down the plans, then train the trials."""
+        from gridstudy.running import console
         from gridstudy.running.runner import run_study
         from gridstudy.running.timeouts import TrialClock
 
-        data = self.data
-        device, reason = self.choose_device()
-        if announce is not None:
-            announce(data, device=device, reason=reason, n_workers=self.count_workers(device))
-        with lock_logdir(self.logdir, warn=self.warn) as lock:
-            planned = self.plan()
-            self._record()
-            console.print_unusable(planned)
-            if self.subject.prepare_logdir is not None:
-                self.subject.prepare_logdir(self.logdir, self.experiments_run)
-            train, launcher = self._launch(device, lock)
-            if self.mlflow is not None:
-                progress = self._with_mlflow(progress)
-            return run_study(
-                planned, logdir=self.logdir, train=train, launcher=launcher, progress=progress, check=lock.check,
-                clock=TrialClock(self.trial_timeout_s),
-            )  # fmt: skip
+        record()
+        console.print_unusable(planned)
+        if self.subject.prepare_logdir is not None and any(p.state is not TrialState.COMPLETE for p in planned):
+            self.subject.prepare_logdir(self.logdir, self.experiments_run)
+        train, launcher = self._launch(device, lock)
+        if self.mlflow is not None:
+            progress = self._with_mlflow(progress)
+        return run_study(
+            planned, logdir=self.logdir, train=train, launcher=launcher, progress=progress, check=lock.check,
+            clock=TrialClock(self.trial_timeout_s), is_over=is_over,
+        )  # fmt: skip
 
     def _record(self) -> None:
         if self.confirm:
             record_confirmations(self.logdir, self.confirmations)
         else:
             record_plans(self.logdir, self.experiments, subject=self.subject, data=self.data, seeds=self.seeds)
+
+    # --- look by look
+
+    def _run_until(
+        self, device: str, lock: Lock, *, progress: Callable[[], Progress], report: Callable[[Decision], None] | None
+    ) -> Summary:
+        from gridstudy.running.until import Round, distinct, run_rounds
+
+        deadline_s = None if self.time_limit_s is None else time.monotonic() + self.time_limit_s
+
+        def is_over() -> bool:
+            return deadline_s is not None and time.monotonic() > deadline_s
+
+        def run(part: Round) -> Summary:
+            trials = distinct(p for e, names, seeds in part.parts for p in self._plan_part(e, names, seeds))
+            return self._run_round(
+                trials, partial(self._record_parts, part), device=device, lock=lock, progress=progress(),
+                is_over=is_over,
+            )  # fmt: skip
+
+        def ask() -> Sequence[Need]:
+            decision = self.decide()
+            if report is not None:
+                report(decision)
+            return decision.needs
+
+        parts = ((e, tuple(c.name for c in e.configurations), self._first_seeds(e)) for e in self.experiments)
+        return run_rounds(Round(tuple(parts)), decide=ask, run=run, experiments=self.experiments, is_over=is_over)
+
+    def _first_seeds(self, experiment: Experiment) -> tuple[int, ...]:
+        """The seeds of an experiment's first look: those of its plan, or the ones asked for now."""
+        plan = find_plan(self.logdir, experiment.name)
+        return plan.seeds[: plan.first_look] if plan and len(plan.seeds) >= plan.first_look else self.seeds
+
+    def _plan_part(self, experiment: Experiment, names: Sequence[str], seeds: Sequence[int]) -> list[PlannedTrial]:
+        part = replace(experiment, configurations=tuple(c for c in experiment.configurations if c.name in names))
+        return plan_trials([part], seeds, subject=self.subject, data=self.data, logdir=self.logdir)
+
+    def _record_parts(self, part: Round) -> None:
+        for experiment, _, seeds in part.parts:
+            record_plans(self.logdir, [experiment], subject=self.subject, data=self.data, seeds=seeds)
+
+    def decide(self) -> Decision:
+        """Decide from the records which arms need more seeds, and store the verdicts that were reached."""
+        from gridstudy.cli.analysis import read_stored, store
+        from gridstudy.records.tables import load_records
+        from gridstudy.statistics.decisions import decide
+
+        decision = decide(
+            load_records(self.logdir), experiments=[e.name for e in self.experiments],
+            goal="recommended" if self.until == "recommended" else "decided", stored=read_stored(self.logdir),
+            most_seeds=self.most_seeds,
+        )  # fmt: skip
+        store(self.logdir, decision.stored)
+        return decision
 
     def _with_mlflow(self, progress: Progress) -> Progress:
         from gridstudy.running.mlflow_log import MLflowProgress

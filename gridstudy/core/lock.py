@@ -43,6 +43,9 @@ class LockTimes:
     report_after_s: float = 2.0
 
 
+USUAL_TIMES = LockTimes()
+
+
 @dataclass(frozen=True)
 class Holder:
     """The process that holds a folder.
@@ -101,7 +104,7 @@ def hold(
     warn: Warn,
     remedy: str = "wait for it or use another folder",
     patience_s: float = 0.0,
-    times: LockTimes = LockTimes(),
+    times: LockTimes = USUAL_TIMES,
 ) -> Iterator[Lock]:
     """Hold `folder` for this process, making it where it is missing.
 

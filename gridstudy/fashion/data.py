@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import platformdirs
-import torch
 
 from gridstudy.core.files import expand_path, read_bytes, write_atomic
 from gridstudy.fashion.sources import (
@@ -43,6 +42,9 @@ from gridstudy.fashion.storage import (
     remove,
     temporary_home,
 )
+
+if TYPE_CHECKING:
+    import torch
 
 VALIDATIONS = ("holdout", "test")
 
@@ -133,6 +135,8 @@ def open_splits(prepared: PreparedData) -> Splits:
     if checked != prepared or checked.states != prepared.states:
         raise _changed(prepared)
 
+    import torch  # takes seconds, and a study with nothing left to train does without
+
     def mapped(name: str) -> torch.Tensor:
         return torch.from_numpy(np.load(prepared.folder / f"{name}.npy", mmap_mode="c"))  # private: never written back
 
@@ -175,6 +179,8 @@ def index_batches(
 def _endless_batches(
     n_images: int, batch_size: int, generator: torch.Generator, device: torch.device | str
 ) -> Iterator[torch.Tensor]:
+    import torch
+
     while True:
         permutation = torch.randperm(n_images, generator=generator).to(device)
         for start in range(0, n_images - batch_size + 1, batch_size):

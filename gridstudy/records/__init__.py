@@ -1,1 +1,6 @@
-"""What a log directory holds, and all of it as tables."""
+"""What a log directory holds, and all of it as tables.
+
+Other rooms may import the modules named here.
+"""
+
+__all__ = ["comparison", "foreign", "plans", "tables", "toml", "trials", "verdicts"]

@@ -78,9 +78,14 @@ def load_records(logdir: Path) -> Records:
 
 
 def own_folders(logdir: Path) -> list[Path]:
-    """The folders below `logdir` that hold files of our trials, complete or not, wherever they lie."""
+    """The folders below `logdir` that hold files of our trials, complete or not, wherever they lie.
+
+    A log directory inside is passed over: it is read with a path of its own.
+    """
     found: list[Path] = []
     for folder, subfolders, files in os.walk(logdir):
+        if EXPERIMENTS_FOLDER in subfolders and Path(folder) != logdir:
+            subfolders.clear()
         if _is_ours(Path(folder), subfolders, files):
             found.append(Path(folder))
             subfolders.clear()

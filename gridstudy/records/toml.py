@@ -135,6 +135,11 @@ class Fields:
             raise RecordError(f"has {self._what}.{key} with something else than whole numbers")
         return tuple(array)
 
+    def whole_table(self) -> dict[str, Any]:
+        """All keys that are left, unchecked."""
+        table, self._table = self._table, {}
+        return table
+
     def end(self) -> None:
         """Raise RecordError naming the keys that nobody asked for."""
         if self._table:

@@ -1,1 +1,6 @@
-"""From findings to tables, figures, sentences and the report."""
+"""From findings to tables, figures, sentences, report and page.
+
+Other rooms may import the modules named here.
+"""
+
+__all__ = ["figures", "page", "plotting", "report", "summary", "tables"]

@@ -142,7 +142,7 @@ def _with_newlines(block: Block, newline: str) -> Block:
 
 
 def _gone(name: str) -> Block:
-    return make_block(name, f"*The records hold nothing for {code(name)} any more.*")
+    return make_block(name, f"*The records no longer hold anything for {code(name)}.*")
 
 
 def _insert(parts: list[str | Block], block: Block, *, after: str | None, newline: str) -> None:

@@ -1,88 +1,143 @@
-"""All pictures of a study in the order of the report; the one place where they are saved and closed."""
+"""All figures of a study in the order of the report; the one place where they are saved."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib as mpl
-import pandas as pd
-from matplotlib.figure import Figure
+from gridstudy.records.tables import FOREIGN
 
-from gridstudy.reporting.experiment_figures import experiment_pictures
-from gridstudy.reporting.plotting import STYLE, Picture, configuration_styles, group_labels, wrap
-from gridstudy.reporting.study_figures import study_pictures
-from gridstudy.statistics.comparisons import FOREIGN
-from gridstudy.statistics.estimates import StudyEstimates
-from gridstudy.statistics.questions import StudyAnswers
+if TYPE_CHECKING:
+    from gridstudy.reporting.plotting import Figure
+    from gridstudy.statistics.findings import Findings
 
-
-@dataclass(frozen=True)
-class SavedFigure:
-    """A picture on disk with the words that belong to it."""
-
-    name: str
-    path: Path
-    title: str
-    caption: str
-    alt_text: str
+RESOLUTION = 150
+"""Pixels per inch."""
+TITLE_LETTERS, TEXT_LETTERS = 9.4, 12.0
+"""Letters that fit on an inch."""
 
 
-def save_figures(
-    estimates: StudyEstimates, *, answers: StudyAnswers, cells: pd.DataFrame, folder: Path, format: str = "png"
-) -> dict[str, SavedFigure]:
-    """Draw and save all pictures that the records have material for, by name.
-
-    `answers` are those of `answer_questions`, `cells` is the table of `interactions.cell_table`; `format` is a file
-    ending that matplotlib knows.
-    """
+def save_figures(findings: Findings, folder: Path, *, format: str = "png") -> dict[str, Figure]:
+    """Draw and save all figures that the findings have material for; matplotlib must know `format` as a file ending."""
+    import_matplotlib()
     folder.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context(dict(STYLE)):  # type: ignore[arg-type]
-        pictures = all_pictures(estimates, answers, cells)
-        return {picture.name: _save(picture, folder, format) for picture in pictures}
+    with own_style():
+        return {figure.name: _save(figure, folder, format) for figure in all_figures(findings)}
 
 
-def _save(picture: Picture, folder: Path, format: str) -> SavedFigure:
-    path = folder / f"{picture.name}.{format}"
-    title = " ".join(filter(None, (picture.title, picture.finding)))
-    _write_words(picture)
+def all_figures(findings: Findings) -> Iterator[Figure]:
+    """Every figure in the order of the report; those of absent experiments are left out."""
+    import_matplotlib()
+    from gridstudy.reporting.experiment_figures import experiment_figures
+    from gridstudy.reporting.forest_figures import forest_figures
+    from gridstudy.reporting.study_figures import study_figures
+
+    study = findings.estimates
+    labels = study.description.labels
+    for figure in forest_figures(study):
+        yield replace(figure, labels=(*labels, *figure.labels))
+    for estimate in study.experiments:
+        if (estimate.summary["n"] > 0).any():
+            own = () if estimate.experiment.name == FOREIGN else labels
+            for figure in experiment_figures(estimate, study, findings.cells):
+                yield replace(figure, labels=(*own, *figure.labels))
+    for figure in study_figures(study, findings.answers, findings.class_accuracy, findings.confusions):
+        yield replace(figure, labels=(*labels, *figure.labels))
+
+
+# --- matplotlib as it ships ----------------------------------------------------------------------------------------
+
+
+def import_matplotlib() -> None:
+    """Import matplotlib for the first time without the user's settings.
+
+    It reads MPLBACKEND and a matplotlibrc, in the current folder first, while it is imported, and some values end in
+    an error or a wait.
+    """
+    if "matplotlib" in sys.modules:
+        return
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        with tempfile.TemporaryDirectory() as empty:
+            Path(empty, "matplotlibrc").touch()
+            with contextlib.chdir(empty):
+                import matplotlib  # noqa: F401
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+
+
+@contextlib.contextmanager
+def own_style() -> Iterator[None]:
+    """Draw in seaborn's theme over matplotlib's defaults, and leave the caller's settings as they were."""
+    import matplotlib as mpl
+    import seaborn as sns
+
+    from gridstudy.reporting.plotting import FONT
+
+    own = {
+        "font.sans-serif": [FONT], "svg.hashsalt": "gridstudy", "text.parse_math": False,
+        "savefig.dpi": RESOLUTION, "figure.dpi": RESOLUTION, "axes.spines.top": False, "axes.spines.right": False,
+        "grid.color": "#E5E5E5", "axes.edgecolor": "#888888",
+    }  # fmt: skip
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        sns.set_theme("notebook", "whitegrid", "colorblind", font_scale=0.9, rc=own)
+        yield
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+
+def _save(figure: Figure, folder: Path, format: str) -> Figure:
+    drawing = figure.drawing
+    assert drawing is not None
+    path = folder / f"{figure.name}.{format}"
+    _write_words(figure)
     with warnings.catch_warnings():
         # names and questions are the user's: a letter that the font lacks becomes a box
         warnings.filterwarnings("ignore", message="Glyph")
-        _lay_out(picture.figure)
-        picture.figure.savefig(path, format=format, metadata={"Date": None} if format == "svg" else None)
-    picture.figure.clear()
-    return SavedFigure(picture.name, path, title, picture.caption, picture.alt_text)
+        drawing.savefig(path, format=format, metadata={"Date": None} if format == "svg" else None)
+    points = _points(figure)
+    return replace(figure, path=path, points=points, drawing=None, marks=())
 
 
-def _lay_out(figure: Figure) -> None:
-    """Settle the layout now; `savefig` would draw everything once for it and once more for the file."""
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.execute(figure)
-        figure.set_layout_engine(None)
+def _points(figure: Figure) -> tuple[tuple[float, float, str], ...]:
+    """The figure's marks as fractions of its width and height, from the left and from the top."""
+    assert figure.drawing is not None
+    size = figure.drawing.bbox
+    places = [(mark.ax.transData.transform((mark.x, mark.y)), mark.text) for mark in figure.marks]
+    return tuple(
+        (round(float(x / size.width), 4), round(float(1 - y / size.height), 4), text) for (x, y), text in places
+    )
 
 
-def _write_words(picture: Picture) -> None:
-    """Title, finding and warnings above, wrapped to the width of the figure."""
-    told = [label for label in picture.labels if label not in picture.finding]
-    parts = (picture.title, picture.finding, f"Note: {' · '.join(told)}." if told else "")
-    n_letters = int(11 * picture.figure.get_figwidth())
-    title = "\n".join(wrap(part, n_letters) for part in parts if part)
-    picture.figure.set_figheight(picture.figure.get_figheight() + 0.2 * title.count("\n"))
-    picture.figure.suptitle(title, x=0.01, ha="left")
+def _write_words(figure: Figure) -> None:
+    """Title, finding and warnings above the axes, wrapped to the width of the drawing."""
+    from gridstudy.reporting.plotting import LINE, grow, wrap
 
-
-def all_pictures(estimates: StudyEstimates, answers: StudyAnswers, cells: pd.DataFrame) -> Iterator[Picture]:
-    """Every picture in the order of the report; those of absent experiments are left out."""
-    styles = configuration_styles(estimates.experiments)
-    labels = group_labels(estimates.group)
-    for estimate in estimates.experiments:
-        if (estimate.summary["n"] > 0).any():
-            for picture in experiment_pictures(estimate, estimates, cells, styles):
-                own = () if estimate.experiment.name == FOREIGN else labels
-                yield replace(picture, labels=(*own, *picture.labels))
-    for picture in study_pictures(estimates, answers, styles):
-        yield replace(picture, labels=(*labels, *picture.labels))
+    drawing = figure.drawing
+    assert drawing is not None
+    width = drawing.get_figwidth() - 0.2
+    told = [label for label in figure.labels if label not in figure.finding]
+    below = [
+        wrap(text, int(TEXT_LETTERS * width))
+        for text in (figure.finding, f"Note: {'; '.join(told)}." if told else "")
+        if text
+    ]
+    title, rest = wrap(figure.title, int(TITLE_LETTERS * width)), "\n".join(below)
+    n_lines = 1 + title.count("\n"), 1 + rest.count("\n") if rest else 0
+    room = 0.14 + 1.2 * LINE * n_lines[0] + LINE * n_lines[1]
+    grow(drawing, top=room)
+    height = drawing.get_figheight()
+    drawing.suptitle(title, x=0.012, y=1 - 0.1 / height, ha="left", va="top", weight="bold", fontsize="large")
+    if rest:
+        y = 1 - (0.12 + 1.2 * LINE * n_lines[0]) / height
+        drawing.text(0.012, y, rest, ha="left", va="top", fontsize="medium", color="#333333")

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from gridstudy.statistics.comparisons import MOST_SEEDS, POWER
-from gridstudy.statistics.questions import Interval
+from gridstudy.core.subject import Objective
 
 MOST_NAMES = 4
 """Beyond so many, names are not enumerated."""
 SMALLEST_P = 0.001
-IN_STUDIES = f"in {100 * POWER:.0f} % of studies"
+NAN = math.nan
 
 
-# --- text that is safe in Markdown and in HTML ---------------------------------------------------------------------
+# --- text that is safe in Markdown, in HTML and in a terminal ------------------------------------------------------
 
 
 class Prose(str):
@@ -26,15 +26,20 @@ class Prose(str):
     __slots__ = ()
 
 
+def one_line(text: object) -> str:
+    """A text on one line, with `?` for what a terminal would obey instead of showing it."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(str(text).split()))
+
+
 def plain(text: object) -> Prose:
     """Somebody's words on one line, in which nothing is Markdown or HTML."""
-    line = " ".join(str(text).replace("&", "&amp;").split())
+    line = one_line(text).replace("&", "&amp;")
     return Prose(re.sub(r"([\\`*\[\]|])", r"\\\1", line).replace("<", "&lt;"))
 
 
 def code(text: object) -> Prose:
     """A name, date or version as a code span; in it numbers are no results."""
-    line = " ".join(str(text).split()).replace("`", "'").replace("|", "¦").replace("<", "\u2039")
+    line = one_line(text).replace("`", "'").replace("|", "¦").replace("<", "\u2039")
     return Prose(f"`{line}`")
 
 
@@ -49,6 +54,60 @@ def finalize(value: object) -> str:
     return value if isinstance(value, Prose) else plain("" if value is None else value)
 
 
+def terminal(text: str) -> str:
+    """Markdown as a terminal shows it."""
+    return one_line(html.unescape(re.sub(r"\\([\\`*\[\]|])", r"\1", text.replace("**", "").replace("`", ""))))
+
+
+def sentence(text: str) -> Prose:
+    """The text with a capital letter in front and a full stop behind, unless it begins with a name."""
+    return Prose(f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else "")
+
+
+# --- scores and their differences ----------------------------------------------------------------------------------
+
+
+def score(objective: Objective, mean: float, low: float = NAN, high: float = NAN, *, n: float | None = None) -> Prose:
+    """`84.1 % [83.6, 84.6], n = 5`, or `0.412 mm [0.405, 0.419]`; without an interval where there is none."""
+    if not math.isfinite(mean):
+        return Prose("no trials")
+    if objective.is_fraction:
+        words = f"{percent(mean)}{_bounds(f'{fixed(100 * x, 1)}' for x in (low, high))}"
+    else:
+        words = f"{mean:.4g} {objective.unit}".rstrip() + _bounds(f"{x:.4g}" for x in (low, high))
+    return Prose(words + (f", n = {n:.0f}" if n is not None else ""))
+
+
+def difference(
+    objective: Objective, value: float, low: float = NAN, high: float = NAN, *, signed: bool = True
+) -> Prose:
+    """A difference of two scores in points or in the objective's unit: `+1.5 points [0.2, 2.8]`."""
+    if not math.isfinite(value):
+        return Prose("unknown")
+    number, *bounds = difference_numbers(objective, value, low, high)
+    sign = "+" if signed and float(number) > 0 else ""
+    return Prose(f"{sign}{number} {difference_unit(objective)}".rstrip() + _bounds(bounds))
+
+
+def difference_numbers(objective: Objective, *values: float) -> list[str]:
+    """Differences as bare numbers, with as many decimals as the least of them needs."""
+    if not objective.is_fraction:
+        return [f"{x:.3g}" for x in values]
+    sizes = [abs(100 * x) for x in values if math.isfinite(x)]
+    decimals = 1 if sizes and sizes[0] >= 1 and min(sizes) >= 0.1 else 2
+    return [fixed(100 * x, decimals) for x in values]
+
+
+def difference_unit(objective: Objective) -> str:
+    """`points`, or the objective's unit."""
+    return "points" if objective.is_fraction else objective.unit
+
+
+def _bounds(numbers: Iterable[str]) -> str:
+    low, high = numbers
+    return "" if "nan" in (low, high) else f" [{low}, {high}]"
+
+
 # --- numbers in words ----------------------------------------------------------------------------------------------
 
 
@@ -57,37 +116,15 @@ def percent(fraction: float, decimals: int = 1) -> Prose:
     return Prose(f"{fixed(100 * fraction, decimals)} %") if math.isfinite(fraction) else Prose("unknown")
 
 
+def level(confidence: float) -> str:
+    """A confidence level: `95 %`, `99.75 %`."""
+    return f"{100 * confidence:.6g} %"
+
+
 def fixed(value: float, decimals: int) -> str:
     """A number with so many decimals, and never a negative zero."""
     text = f"{value:.{decimals}f}"
     return text.lstrip("-") if float(text) == 0 else text
-
-
-def accuracy(mean: float, low: float, high: float, n: float | None = None) -> Prose:
-    """`84.1 % [83.6, 84.6], n = 5`; without an interval where there is none."""
-    if not math.isfinite(mean):
-        return Prose("no trials")
-    return Prose(percent(mean) + bounds(low, high, 1) + (f", n = {n:.0f}" if n is not None else ""))
-
-
-def points(difference: float, low: float = math.nan, high: float = math.nan, *, signed: bool = True) -> Prose:
-    """A difference of accuracies in percentage points: `+1.52 points [0.22, 2.83]`."""
-    if not math.isfinite(difference):
-        return Prose("unknown")
-    decimals = 1 if abs(difference) >= 0.1 else 2
-    value = fixed(100 * difference, decimals)
-    sign = "+" if signed and float(value) > 0 else ""
-    return Prose(f"{sign}{value} points{bounds(low, high, decimals)}")
-
-
-def bounds(low: float, high: float, decimals: int) -> str:
-    """An interval of fractions in percent: ` [83.6, 84.6]`; nothing where there is none."""
-    return f" [{fixed(100 * low, decimals)}, {fixed(100 * high, decimals)}]" if math.isfinite(low) else ""
-
-
-def interval_points(interval: Interval) -> Prose:
-    """An Interval of accuracies as `points` writes it."""
-    return points(interval.value, interval.low, interval.high)
 
 
 def p_value(p: float) -> Prose:
@@ -107,14 +144,14 @@ def number(value: float, form: str = ",.0f") -> str:
     return f"{value:{form}}" if math.isfinite(value) else ""
 
 
-def of(part: int, whole: int, noun: str) -> Prose:
+def amount(value: float) -> str:
+    """A budget: whole numbers with separators, others with three digits; nothing where it is unknown."""
+    return number(value, ",.0f" if value == round(value) or value >= 1000 else ".3g") if math.isfinite(value) else ""
+
+
+def of(part: int, whole: int, noun: str, plural: str | None = None) -> Prose:
     """`3 of 7 hypotheses`."""
-    return Prose(f"{part} of {count(whole, noun)}")
-
-
-def seeds(words: str) -> Prose:
-    """`12` -> `12 seeds`, `>100` -> `more than 100 seeds`."""
-    return Prose(f"more than {MOST_SEEDS} seeds") if words.startswith(">") else count(float(words), "seed")
+    return Prose(f"{part} of {count(whole, noun, plural)}")
 
 
 def enumeration(parts: Sequence[str]) -> Prose:
@@ -135,7 +172,7 @@ def table(rows: Sequence[Mapping[str, object]], *, left: int = 1) -> Prose:
     """A Markdown table of rows with like keys, the first `left` columns aligned left, the others right."""
     if not rows:
         return Prose("")
-    header = list(rows[0])
+    header = [finalize(name) for name in rows[0]]
     lines = [header, ["---" if i < left else "---:" for i in range(len(header))]]
     lines += [[finalize(cell) for cell in row.values()] for row in rows]
     return Prose("\n".join("| " + " | ".join(line) + " |" for line in lines))

@@ -1,126 +1,212 @@
-"""What the figures share: pictures and their words, a style per configuration, axes, marks and legends."""
+"""What the figures share: the words on them, units and scales, the points of an experiment, marks and margins."""
 
 from __future__ import annotations
 
-import itertools
 import re
 import textwrap
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Drawing
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
-from matplotlib.typing import LineStyleType
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from gridstudy.core.study import Value, format_value, format_values
-from gridstudy.statistics.comparisons import FOREIGN
-from gridstudy.statistics.estimates import ExperimentEstimate, n_train_images
+from gridstudy.core.labels import BASELINE
+from gridstudy.core.space import Hyperparameter
+from gridstudy.core.subject import Description, Objective
+from gridstudy.core.values import Value, format_value
+from gridstudy.records.tables import FOREIGN
+from gridstudy.statistics.estimates import ExperimentEstimate, StudyEstimates
 
-STYLE: Mapping[str, object] = {
-    "font.size": 11, "axes.labelsize": 11, "axes.titlesize": 11, "xtick.labelsize": 10, "ytick.labelsize": 10,
-    "legend.fontsize": 10, "legend.frameon": False, "figure.titlesize": 12, "savefig.dpi": 150, "figure.dpi": 150,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6, "axes.grid": True,
-    "axes.axisbelow": True, "grid.alpha": 0.35, "grid.linewidth": 0.5, "lines.linewidth": 1.6, "lines.markersize": 7,
-    "svg.hashsalt": "gridstudy", "text.parse_math": False,
-}  # fmt: skip
-WIDTH, HEIGHT = 8.0, 5.0
+WIDTH = 8.0
 """Inches of an ordinary picture."""
 MOST_LINES = 8
+FONT = "DejaVu Sans"
+TICK_SIZE, SMALL_SIZE = 9.9, 9.0
+"""Points of the text of ticks and legends, and of names written beside marks."""
+LINE, SMALL_LINE = 0.19, 0.155
+"""Inches between two lines of text, and of small text."""
+
+BLUE, ORANGE, GREEN, RED = sns.color_palette("colorblind").as_hex()[:4]
+GREY = "#666666"
 
 Row = Mapping[Hashable, Any]
 """A row of a table, by column."""
-
-GREY = "#555555"
-COLOURS = ("#0173B2", "#DE8F05", "#029E73", "#D55E00", "#CC78BC", "#222222", "#56B4E9", "#A6761D")
-"""Told apart with any colour vision: seaborn's `colorblind`, without its pale ones."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "h", "p")
-LINES: tuple[LineStyleType, ...] = ("-", "--", "-.", ":")
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A finished figure that is not saved yet; `labels` are the warnings that it must carry."""
+class Mark:
+    """A place in some axes, in data coordinates, and what a page shows when the pointer rests on it."""
+
+    ax: Axes
+    x: float
+    y: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture with the words that belong to it.
+
+    `kind` is what it shows (forest, experiment, heatmap, ...), `labels` are the warnings that it must carry. It has a
+    `drawing` with `marks` until it is saved; from then on it has a `path`, and `points` (x, y, text) where a page may
+    show more, x and y from 0 to 1 from the picture's left and top.
+    """
 
     name: str
+    kind: str
     title: str
     caption: str
     alt_text: str
-    figure: Figure
     finding: str = ""
     labels: tuple[str, ...] = ()
+    experiment: str = ""
+    drawing: Drawing | None = None
+    marks: tuple[Mark, ...] = ()
+    path: Path = Path()
+    points: tuple[tuple[float, float, str], ...] = ()
+
+
+def records(table: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    """The rows of a table, each by column."""
+    return table.to_dict("records")
+
+
+# --- units and scales ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How scores are shown: a factor, the digits after the point, the titles of axes, and the sign of the better."""
+
+    factor: float
+    digits: int | None
+    symbol: str
+    points: str
+    level: str
+    difference: str
+    sign: int
+
+    def show(self, score: float) -> str:
+        """A score in words: `84.1 %`."""
+        return f"{self._number(self.factor * score)}{self.symbol}"
+
+    def show_difference(self, difference: float, low: float = np.nan, high: float = np.nan) -> str:
+        """A difference with its interval, where it has one: `+0.28 points [+0.11, +0.44]`."""
+        words = f"{self._signed(difference)}{self.points}"
+        return f"{words} [{self._signed(low)}, {self._signed(high)}]" if np.isfinite([low, high]).all() else words
+
+    def show_interval(self, score: float, low: float, high: float) -> str:
+        """A score with its interval, where it has one: `84.1 % [83.5, 84.7]`."""
+        if not np.isfinite([low, high]).all():
+            return self.show(score)
+        return f"{self.show(score)} [{self._number(self.factor * low)}, {self._number(self.factor * high)}]"
+
+    def _number(self, shown: float) -> str:
+        return f"{shown:.4g}" if self.digits is None else f"{shown:.{self.digits}f}"
+
+    def _signed(self, difference: float) -> str:
+        shown = self.factor * difference
+        return f"{shown:+.3g}" if self.digits is None else f"{shown:+.{self.digits + 1}f}"
+
+
+def unit_of(objective: Objective) -> Unit:
+    """The unit that an objective is shown in: a fraction in percent, any other as it is."""
+    if objective.is_fraction:
+        return Unit(
+            100.0, 1, " %", " points", f"{objective.label} (%)", "difference (percentage points)", objective.sign
+        )
+    ending = f" {objective.unit}" if objective.unit else ""
+    titled = f" ({objective.unit})" if objective.unit else ""
+    return Unit(1.0, None, ending, ending, f"{objective.label}{titled}", f"difference{titled}", objective.sign)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """An axis for a hyperparameter: `kind` is log, linear or category; `values` ascend, or stand as planned."""
+
+    name: str
+    title: str
+    values: tuple[Value, ...]
+    words: tuple[str, ...]
+    kind: str
+
+    def place(self, value: Value) -> float:
+        """Where on the axis a value stands."""
+        return float(self.values.index(value)) if self.kind == "category" else float(value)
+
+    def word(self, value: Value) -> str:
+        """How a value is written."""
+        return self.words[self.values.index(value)]
+
+
+def make_scale(description: Description, name: str, values: Iterable[Value]) -> Scale:
+    """The scale that the subject gives a hyperparameter; categories where a log axis would need the log of zero."""
+    hyperparameter = hyperparameter_of(description, name)
+    planned = tuple(dict.fromkeys(values))
+    kind = {"linear": "linear", "categorical": "category"}.get(hyperparameter.scale, "log")
+    numbers = not any(isinstance(value, str | bool) for value in planned)
+    if not numbers or (kind == "log" and min(map(float, planned)) <= 0):
+        kind = "category"
+    ordered = tuple(sorted(planned, key=float)) if numbers and hyperparameter.is_numeric else planned
+    return Scale(name, hyperparameter.title, ordered, tuple(map(hyperparameter.format, ordered)), kind)
+
+
+def hyperparameter_of(description: Description, name: str) -> Hyperparameter:
+    """The hyperparameter of this name; one that the description does not know is shown as it is."""
+    try:
+        return description[name]
+    except KeyError:
+        return Hyperparameter(name, 0)
+
+
+def set_scale(ax: Axes, scale: Scale, *, width: float = 6.5) -> None:
+    """Scale, ticks and title of a horizontal axis of `width` inches: a tick at every value that has room."""
+    if scale.kind == "log":
+        ax.set_xscale("log")
+    places = np.array([scale.place(value) for value in scale.values])
+    shown = _spaced(np.log(places) if scale.kind == "log" else places, scale.words, width)
+    ax.set_xticks(places[shown], [wrap(scale.words[i], 14) for i in shown])
+    ax.xaxis.set_minor_locator(NullLocator())
+    if scale.kind == "category":
+        ax.set_xlim(-0.6, len(scale.values) - 0.4)
+    ax.set_xlabel(scale.title)
+
+
+def _spaced(places: Floats, words: Sequence[str], width: float) -> list[int]:
+    """The ticks whose labels do not touch: both ends, and from the left whatever has room on `width` inches."""
+    span = float(np.ptp(places)) or 1.0
+    inches = (places - places.min()) / span * width
+    shown = [0]
+    for i in range(1, len(places)):
+        room = (width_of([words[i]]) + width_of([words[shown[-1]]])) / 2 + 0.08
+        if inches[i] - inches[shown[-1]] >= room:
+            shown.append(i)
+    return shown
 
 
 # --- words ---------------------------------------------------------------------------------------------------------
 
 
-def group_labels(group: Mapping[str, object]) -> tuple[str, ...]:
-    """What every picture of these records must say aloud."""
-    labels = []
-    if str(group.get("dataset")).startswith("garments"):
-        labels.append("garments, a drawn stand-in")
-    if group.get("validation") == "test":
-        labels.append("course protocol: chosen on the test images")
-    return tuple(labels)
-
-
-def finding(estimate: ExperimentEstimate) -> str:
-    """The verdict with its labels and the hypothesis; empty where there is none."""
-    verdict = estimate.verdict
-    if verdict is None:
-        return ""
-    labels = f" ({'; '.join(verdict.labels)})" if verdict.labels else ""
-    seeds = f" Seeds to decide: {verdict.seeds_to_decide}." if verdict.seeds_to_decide else ""
-    return f"Hypothesis: {verdict.verdict}{labels}. {verdict.hypothesis}{seeds}"
-
-
-def caption(estimate: ExperimentEstimate, group: Mapping[str, object], *extra: str) -> str:
-    """What `extra` says, then n, interval, split and budget, and the label of a confounded experiment."""
-    rows = estimate.summary[estimate.summary["n"] > 0]
-    interval = "95 % t intervals over seeds" if (rows["n"] > 1).any() else "no interval from a single seed"
-    foreign = estimate.experiment.name == FOREIGN
-    parts = [
-        *extra, f"n = {extent(rows['n'])} {'runs' if foreign else 'seeds'} per configuration", interval,
-        "logs of another program, split and seeds unknown" if foreign else split_words(group),
-        f"budget: {extent(rows['examples'])} images in {extent(rows['updates'])} updates",
-        *confounded_labels(estimate),
-    ]  # fmt: skip
-    return "; ".join(parts) + "."
-
-
-def split_words(group: Mapping[str, object]) -> str:
-    """On which images the accuracy was measured."""
-    dataset, small = str(group.get("dataset")), str(group.get("dataset")).endswith("-small")
-    n_scored = 1_000 if small else 10_000
-    if group.get("validation") == "test":
-        return f"scored on the {n_scored:,} test images of {dataset} (course protocol)"
-    n_train = n_train_images(dataset, str(group.get("validation")))
-    return f"validation: {n_scored:,} images of {dataset} held out, {n_train:,} to train on"
-
-
-def extent(values: pd.Series) -> str:
-    """The lowest and the highest of counts, or the one that there is."""
-    known = values.dropna()
-    if known.empty:
-        return "unknown"
-    low, high = int(known.min()), int(known.max())
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def confounded_labels(estimate: ExperimentEstimate) -> tuple[str, ...]:
-    """The label of an experiment whose arms also differ in a budget."""
-    return (f"confounded with {', '.join(estimate.confounded)}",) if estimate.confounded else ()
-
-
 def plain_name(name: str) -> str:
     """An experiment's name without what is awkward in file names and links."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")
+
+
+def spoken(name: str) -> str:
+    """A name as a title says it."""
+    return name.replace("_", " ")
 
 
 def wrap(text: str, width: int) -> str:
@@ -129,26 +215,187 @@ def wrap(text: str, width: int) -> str:
     return "\n".join(line if " " in text else line.replace(", ", ",") for line in lines)
 
 
-# --- which configurations are shown --------------------------------------------------------------------------------
+def wrap_label(label: str, width: int) -> str:
+    """Break an arm's name into lines, between its settings where these are short enough."""
+    settings = label.split(", ")
+    if max(map(len, settings)) >= width:
+        return wrap(label, width)
+    kept = ", ".join(setting.replace(" ", "\u00a0") for setting in settings)
+    return "\n".join(textwrap.wrap(kept, width)).replace("\u00a0", " ")
 
-POINT_COLUMNS = ("configuration", "label", "n", "mean", "low", "high", "tied", "recommended", "unstable")
+
+def finding(estimate: ExperimentEstimate, description: Description) -> str:
+    """The verdict with its labels and the differences that it rests on; empty where there is no hypothesis."""
+    verdict = estimate.verdict
+    if verdict is None:
+        return ""
+    unit = unit_of(description.objective)
+    labels = f" ({'; '.join(verdict.labels)})" if verdict.labels else ""
+    steps = [
+        f"{sides}: {unit.show_difference(c.difference, c.low, c.high)}"
+        for c, sides in zip(verdict.contrasts, contrast_words(estimate), strict=True)
+        if np.isfinite(c.difference)
+    ]
+    return ". ".join([f"Hypothesis: {verdict.verdict}{labels}", *["; ".join(steps)] * bool(steps)]) + "."
+
+
+def contrast_words(estimate: ExperimentEstimate) -> list[str]:
+    """Each contrast of the hypothesis by the names of its arms: `10 vs 3`, `AdamW ≈ Adam`, `1e-3 vs 1e-2 (Adam)`."""
+    contrasts = estimate.verdict.contrasts if estimate.verdict else ()
+    return [
+        _against(*sides, word="vs" if contrast.relation == "order" else "≈")
+        for contrast, sides in zip(contrasts, estimate.contrast_labels, strict=True)
+    ]
+
+
+def _against(first: str, second: str, *, word: str) -> str:
+    """Two arms, what they share once and in brackets; of a name with its description (`wide: ...`) the name."""
+    sides = [side.removesuffix(BASELINE).partition(": ")[0].split(", ") for side in (first, second)]
+    shared = [part for part in sides[0] if part in sides[1]]
+    own = [", ".join(part for part in side if part not in shared) for side in sides]
+    if not all(own):
+        return f" {word} ".join(", ".join(side) for side in sides)
+    return f" {word} ".join(own) + (f" ({', '.join(shared)})" if shared else "")
+
+
+def arm_name(estimate: ExperimentEstimate, configuration: str) -> str:
+    """How the experiment calls a configuration, without the mark of the baseline."""
+    return estimate.labels.get(configuration, configuration).removesuffix(BASELINE)
+
+
+def experiment_title(estimate: ExperimentEstimate) -> str:
+    """The question, or what stands for it."""
+    name = estimate.experiment.name
+    return estimate.experiment.question or ("Runs of another program" if name == FOREIGN else spoken(name))
+
+
+def tuned_words(estimate: ExperimentEstimate, study: StudyEstimates) -> str:
+    """The titles of the nuisance hyperparameters that are tuned in each arm."""
+    names = varied_nuisance(estimate)
+    return " and ".join(hyperparameter_of(study.description, name).title for name in names)
+
+
+def point_words(name: str, row: Row, unit: Unit) -> str:
+    """A configuration with its mean, interval and n, from a row of the summary."""
+    mean = unit.show_interval(row["objective_mean"], row["objective_low"], row["objective_high"])
+    return f"{name}: {mean}, n = {row['n']:.0f}"
+
+
+def best_and_worst(estimate: ExperimentEstimate, unit: Unit) -> str:
+    """The best and the worst mean in words, for those who cannot see the picture."""
+    points = experiment_points(estimate).sort_values("mean", ascending=unit.sign < 0, kind="stable")
+    words = [f"{' '.join(str(row['label']).split())} {unit.show(row['mean'])}" for row in records(points)]
+    return f"best {words[0]}, worst {words[-1]}." if len(words) > 1 else f"{words[0]}."
+
+
+def caption(estimate: ExperimentEstimate, study: StudyEstimates, *extra: str) -> str:
+    """What `extra` says, then n, interval, split and budget, and the label of a confounded experiment."""
+    rows = estimate.summary[estimate.summary["n"] > 0]
+    foreign = estimate.experiment.name == FOREIGN
+    replicates = "runs" if foreign else "seeds"
+    interval = f"95 % t intervals over {replicates}" if (rows["n"] > 1).any() else "one run each, so no interval"
+    parts = [
+        *extra, f"n = {extent(rows['n'])} {replicates} per configuration", interval,
+        "logs of another program, split and seeds unknown" if foreign else split_words(study),
+        budget_words(estimate), *confounded_labels(estimate),
+    ]  # fmt: skip
+    words = "; ".join(filter(None, parts))
+    return f"{words}." if words.startswith("n = ") else f"{words[:1].upper()}{words[1:]}."
+
+
+def split_words(study: StudyEstimates) -> str:
+    """On which examples the scores were measured."""
+    sizes, data = study.description.sizes, str(study.group.get("dataset") or "")
+    if not sizes.get("validation"):
+        return f"data: {data}" if data else ""
+    words = f"scored on {sizes['validation']:,} examples" + (f" of {data}" if data else "")
+    return words + (f", trained on {sizes['train']:,}" if sizes.get("train") else "")
+
+
+def budget_words(estimate: ExperimentEstimate) -> str:
+    """What a trial of the experiment spends, by budget."""
+    configurations = estimate.experiment.configurations
+    names = list(configurations[0].budgets) if configurations else []
+    known = [name for name in names if name in estimate.summary]
+    spent = ", ".join(f"{extent(estimate.summary[name])} {spoken(name)}" for name in known)
+    return f"budget of a trial: {spent}" if spent else ""
+
+
+def extent(values: pd.Series) -> str:
+    """The lowest and the highest of counts, or the one that there is."""
+    known = values.dropna()
+    if known.empty:
+        return "unknown"
+    low, high = f"{known.min():,.0f}", f"{known.max():,.0f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def confounded_labels(estimate: ExperimentEstimate) -> tuple[str, ...]:
+    """The label of an experiment whose arms also differ in a budget that is not its treatment."""
+    return (f"confounded with {', '.join(estimate.confounded)}",) if estimate.confounded else ()
+
+
+# --- the points of an experiment -----------------------------------------------------------------------------------
+
+POINT_COLUMNS = (
+    "configuration", "label", "n", "mean", "low", "high", "difference", "difference_low", "difference_high", "bound",
+    "status",
+)  # fmt: skip
+RECOMMENDED, TIED, BEHIND, UNRANKED, UNSTABLE = "recommended", "tied", "behind", "unranked", "unstable"
+
+
+@dataclass(frozen=True)
+class Style:
+    """How the arms of one status look in every figure, and what the legend says."""
+
+    color: str
+    marker: str
+    face: str
+    words: str
+
+
+STYLES: Mapping[str, Style] = {
+    RECOMMENDED: Style(GREEN, "D", GREEN, "recommended: the cheapest within the margin"),
+    TIED: Style(BLUE, "o", BLUE, "may be the best (tied)"),
+    BEHIND: Style(GREY, "o", "white", "shown to be behind the best"),
+    UNRANKED: Style(GREY, "s", "white", "not ranked: seeds are missing"),
+    UNSTABLE: Style(RED, "X", RED, "unstable: a seed diverged, so not ranked"),
+}
 
 
 def experiment_points(estimate: ExperimentEstimate) -> pd.DataFrame:
-    """The configurations to show, in the plan's order: all, or the best of each arm where nuisance is optimised."""
+    """The configurations to show, in the plan's order: all, or the best of each arm where nuisance is tuned.
+
+    `difference` is this arm minus the best, positive when better, with its paired 95 % interval; `bound` is the joint
+    lower bound. All are raw scores, not yet in the unit that is shown.
+    """
     rows = estimate.summary[estimate.summary["n"] > 0]
-    arms = estimate.arms.set_index("configuration")["arm"] if len(estimate.arms) else pd.Series(dtype=str)
-    tuned = len(arms) and (estimate.arms["n_selected_from"] > 1).any()
-    if tuned:
-        rows = rows[rows["configuration"].isin(arms.index)]
-    axes = varied_axes(estimate)
-    labels = [_point_label(estimate, row, axes, arms if tuned else None) for row in rows.to_dict("records")]
-    part = rows[["configuration", "n"]].assign(
-        label=labels, mean=rows["validation_accuracy_mean"], low=rows["validation_accuracy_low"],
-        high=rows["validation_accuracy_high"], tied=rows["tied_with_best"].astype(bool),
-        recommended=rows["recommended"].astype(bool), unstable=rows["n_diverged"] > 0,
+    if is_tuned(estimate):
+        rows = rows[rows["configuration"].isin(estimate.arms["configuration"])]
+    labels = [wrap_label(estimate.labels.get(name, name), 40) for name in rows["configuration"]]
+    best = rows["configuration"] == estimate.best
+    points = rows[["configuration", "n"]].assign(
+        label=labels, mean=rows["objective_mean"], low=rows["objective_low"], high=rows["objective_high"],
+        difference=(-rows["deficit"]).where(~best, 0.0), difference_low=-rows["deficit_high"],
+        difference_high=-rows["deficit_low"], bound=-rows["deficit_bound"],
+        status=[_status(row, estimate) for row in records(rows)],
     )  # fmt: skip
-    return part[list(POINT_COLUMNS)].reset_index(drop=True)
+    return points[list(POINT_COLUMNS)].reset_index(drop=True)
+
+
+def _status(row: Row, estimate: ExperimentEstimate) -> str:
+    if row["n_diverged"] > 0:
+        return UNSTABLE
+    if row["configuration"] in estimate.incomplete:
+        return UNRANKED
+    if row["recommended"]:
+        return RECOMMENDED
+    return TIED if row["tied_with_best"] else BEHIND
+
+
+def is_tuned(estimate: ExperimentEstimate) -> bool:
+    """Whether each arm is shown at its best nuisance value."""
+    return bool(len(estimate.arms)) and bool((estimate.arms["n_selected_from"] > 1).any())
 
 
 def varied_axes(estimate: ExperimentEstimate) -> list[str]:
@@ -156,204 +403,168 @@ def varied_axes(estimate: ExperimentEstimate) -> list[str]:
     return [name for name in estimate.experiment.scientific if estimate.summary[name].nunique() > 1]
 
 
-def _point_label(estimate: ExperimentEstimate, row: Row, axes: Sequence[str], arms: pd.Series | None) -> str:
-    name = str(row["configuration"])
-    if arms is not None:
-        nuisance = [n for n in estimate.experiment.nuisance if estimate.summary[n].nunique() > 1]
-        chosen = format_values({n: row[n] for n in nuisance})
-        return f"{wrap(str(arms[name]), 30)}\n{wrap(f'at {chosen}', 30)}" if chosen else wrap(str(arms[name]), 30)
-    if 0 < len(axes) <= 2:
-        return " × ".join(short_value(row[n]) for n in axes)  # noqa: RUF001
-    return wrap(name, 30)
+def varied_nuisance(estimate: ExperimentEstimate) -> list[str]:
+    """The nuisance hyperparameters that take more than one value."""
+    return [name for name in estimate.experiment.nuisance if estimate.summary[name].nunique() > 1]
 
 
-# --- one style per configuration -----------------------------------------------------------------------------------
+def outliers(means: Floats, *, sign: int, lows: Floats, highs: Floats) -> npt.NDArray[np.bool_]:
+    """Which arms lie so far below the others that they would squeeze what the question is about.
 
-
-@dataclass(frozen=True)
-class Style:
-    """How a configuration looks in every picture."""
-
-    color: str
-    marker: str
-    line: LineStyleType
-
-
-def make_style(index: int) -> Style:
-    """Colours first, then markers, then lines: 256 styles that differ in one of them."""
-    lap, n_markers = index // len(COLOURS), len(MARKERS)
-    line = LINES[(lap + lap // n_markers) % len(LINES)]
-    return Style(COLOURS[index % len(COLOURS)], MARKERS[(index + lap) % n_markers], line)
-
-
-def configuration_styles(estimates: Sequence[ExperimentEstimate]) -> dict[str, Style]:
-    """A style for each configuration of the study, with colours that differ within a picture of few.
-
-    Pictures of few configurations choose first; each takes the first free style whose colour its picture lacks.
+    From the best down, arms are contenders until a gap of more than three times what the contenders span, intervals
+    included; at least half are contenders.
     """
-    shown = [experiment_points(estimate)["configuration"].tolist() for estimate in estimates]
-    everything = [estimate.summary["configuration"].tolist() for estimate in estimates]
-    indices: dict[str, int] = {}
-    for names in [*sorted(shown, key=lambda names: len(names) > MOST_LINES), *everything]:
-        colours = {indices[name] % len(COLOURS) for name in names if name in indices}
-        for name in names:
-            if name not in indices:
-                indices[name] = _free_index(set(indices.values()), colours)
-                colours.add(indices[name] % len(COLOURS))
-    return {name: make_style(index) for name, index in indices.items()}
+    order = np.argsort(-sign * means)
+    for n_kept in range(max(2, (len(means) + 1) // 2), len(means)):
+        kept, rest = order[:n_kept], order[n_kept:]
+        span = np.nanmax([highs[kept], means[kept]]) - np.nanmin([lows[kept], means[kept]])
+        if abs(means[kept[-1]] - means[rest[0]]) > 3 * span > 0:
+            return np.asarray(np.isin(np.arange(len(means)), rest))
+    return np.zeros(len(means), bool)
 
 
-def _free_index(taken: set[int], colours: set[int]) -> int:
-    n_colours = len(COLOURS)
-    return next(
-        i for i in itertools.count() if i not in taken and (len(colours) == n_colours or i % n_colours not in colours)
-    )
+# --- marks ---------------------------------------------------------------------------------------------------------
 
 
-def level_styles(n_levels: int) -> list[Style]:
-    """Styles for the levels of a hyperparameter, dark to light: a level is no configuration and has none's colour."""
-    shades = mpl.colormaps["plasma"](np.linspace(0, 0.82, n_levels))
-    return [
-        Style(mpl.colors.to_hex(shade), MARKERS[i % len(MARKERS)], LINES[i % len(LINES)])
-        for i, shade in enumerate(shades)
-    ]
+def draw_intervals(
+    ax: Axes, places: Floats, lows: Floats, highs: Floats, *, color: str, width: float = 2.0, upright: bool = True
+) -> None:
+    """Intervals at `places`, upright or lying; none where an end is unknown."""
+    known = np.isfinite(lows) & np.isfinite(highs)
+    if known.any():
+        draw = ax.vlines if upright else ax.hlines
+        draw(places[known], lows[known], highs[known], color=color, linewidth=width, zorder=3)
 
 
-# --- axes ----------------------------------------------------------------------------------------------------------
+def legend_mark(label: str, style: Style, *, size: float = 7, line: bool = False) -> Artist:
+    """What a mark looks like in a legend."""
+    return Line2D(
+        [], [], marker=style.marker, color=style.color, markerfacecolor=style.face, markersize=size,
+        linestyle="-" if line else "", linewidth=2, label=label,
+    )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Scale:
-    """An axis for a hyperparameter: `kind` is log, linear or category; `values` ascend, or stand as planned."""
-
-    name: str
-    values: tuple[Value, ...]
-    kind: str
-
-    def place(self, value: Value) -> float:
-        """Where on the axis a value stands."""
-        return float(self.values.index(value)) if self.kind == "category" else float(value)
-
-    def dodge(self, value: Value, index: int, size: int) -> float:
-        """The place of the `index`-th of `size` marks side by side at `value`."""
-        shift = (index - (size - 1) / 2) / max(size, 4)
-        if self.kind == "log":
-            return self.place(value) * float(self._span() ** (0.03 * shift))
-        return self.place(value) + shift * (0.5 if self.kind == "category" else 0.03 * self._span())
-
-    def _span(self) -> float:
-        low, high = self.place(self.values[0]), self.place(self.values[-1])
-        return (high / low if self.kind == "log" else high - low) or 1.0
-
-
-def make_scale(name: str, values: Iterable[Value]) -> Scale:
-    """A log axis for rates, powers of two and wide ranges; categories for words and where a zero stands among rates."""
-    planned = tuple(dict.fromkeys(values))
-    if any(isinstance(v, str) for v in planned):
-        return Scale(name, planned, "category")
-    numbers = sorted(float(v) for v in planned)
-    ordered = tuple(sorted(planned, key=float))
-    if numbers[0] <= 0:
-        return Scale(name, ordered, "category")
-    wide = numbers[-1] / numbers[0] >= 8
-    powers = len(numbers) > 2 and all(np.log2(v).is_integer() for v in numbers)
-    return Scale(name, ordered, "log" if wide or powers or name == "learning_rate" else "linear")
-
-
-def set_scale(ax: Axes, scale: Scale) -> None:
-    """Scale, ticks and label of the horizontal axis: a tick at every value while there is room."""
-    if scale.kind == "log":
-        ax.set_xscale("log")
-    if len(scale.values) <= MOST_LINES or scale.kind == "category":
-        places = [scale.place(v) for v in scale.values]
-        ax.set_xticks(places, [wrap(short_value(v), 14) for v in scale.values])
-        ax.xaxis.set_minor_locator(NullLocator())
-    elif scale.kind == "log":
-        ax.xaxis.set_major_locator(LogLocator(subs=(1,)))
-        ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_value(value)))
-    if scale.kind == "category":
-        ax.set_xlim(-0.6, len(scale.values) - 0.4)
-    ax.set_xlabel(axis_label(scale.name))
-
-
-def axis_label(name: str) -> str:
-    """A hyperparameter as an axis label."""
-    unit = {"train_steps": "updates per epoch", "batch_size": "images per batch", "units1": "first layer",
-            "units2": "further layers", "depth": "hidden layers"}.get(name)  # fmt: skip
-    return f"{name} ({unit})" if unit else name
-
-
-def short_value(value: Value) -> str:
-    """A hyperparameter's value on an axis: 5e-4 where 0.0005 would need the room of two."""
-    if isinstance(value, str) or not 0 < abs(value) < 0.01:
-        return format_value(value)
-    digits, exponent = f"{value:.10e}".split("e")
-    return f"{float(digits):g}e{int(exponent)}"
-
-
-def percent_format() -> FuncFormatter:
-    """Fractions as percent, with no more digits than they need."""
-    return FuncFormatter(lambda fraction, _: f"{round(100 * fraction, 6):g} %")
-
-
-def set_percent(ax: Axes, *, along: str, label: str = "validation accuracy") -> None:
-    """Percent ticks on the axis `along` (x or y), within what an accuracy can be."""
+def set_number_ticks(ax: Axes, *, along: str, most: int) -> None:
+    """Plain numbers at round places."""
     axis = ax.xaxis if along == "x" else ax.yaxis
-    axis.set_major_locator(MaxNLocator(5 if along == "x" else 8, steps=[1, 2, 5, 10]))
-    axis.set_major_formatter(percent_format())
-    axis.set_label_text(label)
-    get, set_ = (ax.get_xlim, ax.set_xlim) if along == "x" else (ax.get_ylim, ax.set_ylim)
-    low, high = get()
-    set_(max(low, -0.02), min(high, 1.02))
+    axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: format_value(round(float(value), 10) + 0.0)))
 
 
-def new_axes(height: float = HEIGHT, width: float = WIDTH) -> Axes:
-    """Axes on a figure of their own, outside pyplot."""
-    ax = Figure(figsize=(width, height), layout="constrained").subplots()
+def set_symlog(ax: Axes, low: float, high: float, *, margin: float, along: str) -> None:
+    """A scale of differences from below `low` to above `high`, both in view of zero.
+
+    It is linear up to twice the margin and logarithmic beyond, with plain numbers at round multiples of the margin.
+    """
+    reach = [max(2.0 * margin, 1.4 * side) for side in (-low, high)]
+    steps = margin * np.array([1, 2, 10, 40, 100, 400, 1000, 4000])
+    ticks = np.array([*-steps[steps <= reach[0]][::-1], 0.0, *steps[steps <= reach[1]]])
+    words = [f"{tick:+.4g}" if tick else "0" for tick in ticks]
+    if along == "x":
+        ax.set_xscale("symlog", linthresh=2 * margin, linscale=0.8)
+        ax.set_xlim(-reach[0], reach[1])
+        ax.set_xticks(ticks, words, fontsize="small")
+        ax.xaxis.set_minor_locator(NullLocator())
+    else:
+        ax.set_yscale("symlog", linthresh=2 * margin, linscale=0.8)
+        ax.set_ylim(-reach[0], reach[1])
+        ax.set_yticks(ticks, words, fontsize="small")
+        ax.yaxis.set_minor_locator(NullLocator())
+
+
+def spread_out(places: Floats, sizes: Floats) -> Floats:
+    """Centres for labels of `sizes` near `places`, moved as little as it takes that none overlaps another."""
+    order = np.argsort(places, kind="stable")
+    lower = np.cumsum(sizes[order]) - sizes[order] / 2
+    blocks: list[tuple[float, int]] = []
+    for value in places[order] - lower:  # pool adjacent violators: the least squares fit that keeps the order
+        mean, n = float(value), 1
+        while blocks and blocks[-1][0] > mean:
+            before, n_before = blocks.pop()
+            mean, n = (before * n_before + mean * n) / (n_before + n), n_before + n
+        blocks.append((mean, n))
+    result = np.empty(len(places))
+    result[order] = np.repeat([mean for mean, _ in blocks], [n for _, n in blocks]) + lower
+    return result
+
+
+def place_labels(ax: Axes, places: Iterable[float], labels: Sequence[str]) -> Floats:
+    """Heights in data coordinates for small labels beside the axes, none over another or above the axes."""
+    low, high = ax.get_ylim()
+    inches = drawing_of(ax).get_figheight() * ax.get_position().height
+    sizes = np.array([SMALL_LINE * (1 + label.count("\n")) + 0.04 for label in labels]) * (high - low) / inches
+    spread = spread_out(np.clip(np.array(list(places), float), low, high), sizes)
+    return np.asarray(spread + min(0.0, high - float((spread + sizes / 2).max())))
+
+
+# --- drawings ------------------------------------------------------------------------------------------------------
+
+
+def new_drawing(width: float, height: float, *, left: float, right: float, top: float, bottom: float) -> Drawing:
+    """An empty drawing outside pyplot with fixed margins, all in inches."""
+    drawing = Drawing(figsize=(width, height))
+    drawing.subplots_adjust(
+        left=left / width, right=1 - right / width, top=1 - top / height, bottom=bottom / height, wspace=0.1, hspace=0.1
+    )
+    return drawing
+
+
+def new_axes(height: float = 4.2, *, right: float = 0.3, top: float = 0.15, width: float = WIDTH) -> Axes:
+    """Axes on a drawing of their own."""
+    ax = new_drawing(width, height, left=0.85, right=right, top=top, bottom=0.65).subplots()
     assert isinstance(ax, Axes)
     return ax
 
 
-def figure_of(ax: Axes) -> Figure:
-    """The figure that the axes lie on."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    return figure
+def blank(ax: Axes) -> Axes:
+    """Give axes blank titles until they get their own.
+
+    Of axes without any, seaborn asks all tick labels whether they are visible, which takes longer than drawing points.
+    """
+    ax.set(xlabel=" ", ylabel=" ")
+    return ax
 
 
-# --- marks and legends ---------------------------------------------------------------------------------------------
+def drawing_of(ax: Axes) -> Drawing:
+    """The drawing that the axes lie on."""
+    drawing = ax.get_figure(root=True)
+    assert drawing is not None
+    return drawing
 
 
-def draw_interval(ax: Axes, place: float, low: float, high: float, color: str, *, upright: bool) -> None:
-    """An interval at `place`, upright or lying; nothing where it has no ends."""
-    if np.isfinite(low) and np.isfinite(high):
-        draw = ax.vlines if upright else ax.hlines
-        draw(place, low, high, color=color, linewidth=2, zorder=3)
+def grow(drawing: Drawing, *, top: float = 0.0, bottom: float = 0.0) -> None:
+    """Add room above and below, in inches; axes keep their size."""
+    old = drawing.get_figheight()
+    new = old + top + bottom
+    above, below = drawing.subplotpars.top * old, drawing.subplotpars.bottom * old
+    drawing.set_figheight(new)
+    drawing.subplots_adjust(top=(above + bottom) / new, bottom=(below + bottom) / new)
 
 
-def legend_mark(
-    label: str, marker: str, *, face: str = GREY, size: float = 7, color: str = GREY, line: bool = False
-) -> Artist:
-    """What a mark looks like in a legend."""
-    return Line2D(
-        [], [], marker=marker, color=color, markerfacecolor=face, markersize=size, linestyle="-" if line else "",
-        linewidth=2, label=label,
+def legend_below(drawing: Drawing, handles: Sequence[Artist]) -> None:
+    """A legend under all axes, in as many columns as have room."""
+    columns = _columns([str(handle.get_label()) for handle in handles], drawing.get_figwidth() - 0.2)
+    drawing.legend(
+        handles=list(handles), loc="lower left", bbox_to_anchor=(0.01, 0), ncols=columns, borderaxespad=0.2,
+        frameon=False, columnspacing=1.2, handletextpad=0.4,
     )  # fmt: skip
+    grow(drawing, bottom=0.05 + 0.22 * -(-len(handles) // columns))
 
 
-def set_legend(ax: Axes, handles: Sequence[Artist]) -> None:
-    """A legend to the right of the axes, where it covers nothing."""
-    ax.legend(handles=list(handles), loc="upper left", bbox_to_anchor=(1.01, 1.02), borderaxespad=0)
+def _columns(labels: Sequence[str], width: float) -> int:
+    """The most columns of a legend that fit on `width` inches."""
+    for columns in range(len(labels), 1, -1):
+        n_rows = -(-len(labels) // columns)
+        widths = [width_of(labels[i : i + n_rows]) + 0.65 for i in range(0, len(labels), n_rows)]
+        if sum(widths) <= width:
+            return len(widths)
+    return 1
 
 
-def title_legend(ax: Axes, title: str) -> None:
-    """Put a title over the legend that the axes have."""
-    legend = ax.get_legend()
-    assert legend is not None
-    legend.set_title(title)
-
-
-def set_legend_beneath(figure: Figure, handles: Sequence[Artist], columns: int) -> None:
-    """A legend under all axes of a figure, in so many columns."""
-    figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
+def width_of(labels: Iterable[str], *, size: float = TICK_SIZE) -> float:
+    """Inches that the longest line of the labels takes, in text of `size` points."""
+    font = FontProperties(family=FONT, size=size)
+    lines = [line for label in labels for line in label.split("\n")]
+    # measuring is exact and costs microseconds; a layout engine draws the figure once more
+    widths = [text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] for line in lines]
+    return float(max(widths, default=0.0)) / 72

@@ -3,49 +3,114 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from gridstudy.core.labels import label_values
+from gridstudy.core.subject import Objective
+from gridstudy.core.values import Value
 from gridstudy.reporting.phrases import (
     Prose,
     code,
     codes,
     count,
+    difference,
     enumeration,
     fixed,
-    interval_points,
     of,
     p_value,
     percent,
     plain,
-    points,
     span,
 )
 from gridstudy.statistics.findings import CONFIDENCE_PERCENT, Findings, n_cheaper_searches
-from gridstudy.statistics.questions import CoarseGrid, EpochGain, Interval, QuadraticFit, RankingAnswer, StudyAnswers
+from gridstudy.statistics.questions import (
+    CoarseGrid,
+    EpochGain,
+    Interaction,
+    Interval,
+    QuadraticFit,
+    RankingAnswer,
+    SimpleEffect,
+    StudyAnswers,
+)
 
 LEAST_SEARCH = 10
 """A grid with fewer configurations leaves a cheaper search little to save."""
+
+
+def objective_of(findings: Findings) -> Objective:
+    """The objective of the study."""
+    return findings.description.objective
+
+
+def arm(findings: Findings, experiment: str, configuration: str) -> str:
+    """What an experiment calls a configuration."""
+    known = [e.labels for e in findings.experiments if e.experiment.name == experiment]
+    return known[0].get(configuration, configuration) if known else configuration
+
+
+def axis(findings: Findings, name: str) -> str:
+    """The title of a hyperparameter."""
+    titles = {h.name: h.title for h in findings.description.hyperparameters}
+    return titles.get(name, name)
+
+
+def gain(findings: Findings, interval: Interval, *, signed: bool = True) -> Prose:
+    """A difference of objectives with its interval."""
+    return difference(objective_of(findings), interval.value, interval.low, interval.high, signed=signed)
 
 
 # --- interactions --------------------------------------------------------------------------------------------------
 
 
 def interaction_sentence(findings: Findings) -> Prose:
-    """The interactions found, largest first: the one that the summary quotes is the first."""
-    answer = findings.answers.interactions
-    if not answer.survivors:
-        if not answer.n_tested:
-            return Prose("No factorial experiment is complete enough to show an interaction.")
-        return Prose(f"Of {count(answer.n_tested, 'interaction')} tested, none survives Holm's correction.")
-    first = answer.survivors[0]
-    survive = "survives" if len(answer.survivors) == 1 else "survive"
+    """The largest interaction that was found, with its direction."""
+    found = findings.answers.interactions
+    if not found.survivors:
+        if not found.n_tested:
+            return Prose("")
+        return Prose(f"None of {count(found.n_tested, 'interaction')} tested is significant after Holm's correction.")
+    first = found.survivors[0]
+    survive = of(len(found.survivors), found.n_tested, "interaction")
     return Prose(
-        f"Of {count(answer.n_tested, 'interaction')} tested, {len(answer.survivors)} {survive} Holm's correction; "
-        f"by share of variance the largest is {code(first.term)} in {code(first.experiment)}: "
-        f"omega squared {percent(first.omega_squared)}, noise {percent(first.noise_share)}, {p_value(first.p_holm)}."
+        f"{survive} tested {'is' if len(found.survivors) == 1 else 'are'} significant after Holm's correction. The "
+        f"largest is {code(first.term)} in {code(first.experiment)}: "
+        + (direction(findings, first) or f"omega squared {percent(first.omega_squared)}.")
     )
+
+
+def interaction_items(findings: Findings) -> list[Prose]:
+    """A line for each interaction that was found."""
+    return [
+        Prose(
+            f"{code(found.term)} in {code(found.experiment)} (omega squared {percent(found.omega_squared)}, noise "
+            f"{percent(found.noise_share)}, {p_value(found.p_holm)}). {direction(findings, found)}"
+        )
+        for found in findings.answers.interactions.survivors
+    ]
+
+
+def direction(findings: Findings, interaction: Interaction) -> Prose:
+    """What the first axis does at both ends of the other; nothing where there are more than two axes."""
+    if not interaction.effects:
+        return Prose("")
+    first = interaction.effects[0]
+    changes = [effect_phrase(findings, effect) for effect in interaction.effects if effect.axis == first.axis]
+    start, end = (_value(findings, first.axis, value) for value in (first.start, first.end))
+    return Prose(f"Going from {plain(axis(findings, first.axis))} {start} to {end} {enumeration(changes)}.")
+
+
+def effect_phrase(findings: Findings, effect: SimpleEffect) -> Prose:
+    """What one step brings at one value of the other axis: `gains 3.6 points [2.9, 4.2] with batch size 16`."""
+    value, low, high = effect.gain
+    word, size = ("gains", (value, low, high)) if value >= 0 else ("loses", (-value, -high, -low))
+    at = f"{plain(axis(findings, effect.other))} {_value(findings, effect.other, effect.at)}"
+    return Prose(f"{word} {difference(objective_of(findings), *size, signed=False)} with {at}")
+
+
+def _value(findings: Findings, name: str, value: Value) -> Prose:
+    return code(label_values({name: value}, findings.description))
 
 
 def interaction_rows(interactions: pd.DataFrame) -> list[dict[str, object]]:
@@ -58,7 +123,7 @@ def interaction_rows(interactions: pd.DataFrame) -> list[dict[str, object]]:
             "omega squared": percent_cell(row["omega_squared"]) or plain(row["label"]),
             "noise": percent_cell(row["noise_share"]),
             "p": fixed_p(row["p"]),
-            "p, Holm": fixed_p(row["p_holm"]),
+            "p, looks and Holm": fixed_p(row["p_holm"]),
         }
         for row in interactions.to_dict("records")
     ]
@@ -77,43 +142,46 @@ def fixed_p(p: float) -> Prose:
 # --- epochs --------------------------------------------------------------------------------------------------------
 
 
-def gain_phrase(step: EpochGain) -> Prose:
+def gain_phrase(findings: Findings, step: EpochGain) -> Prose:
     """What an extra epoch brings and costs between two numbers of epochs."""
-    gain, cost = step.per_epoch()
+    each, cost = step.per_epoch()
     price = f" and {fixed(cost.value, 2)} s" if math.isfinite(cost.value) else ""
     return Prose(
-        f"epoch {step.before} to {step.after}: {interval_points(gain)}{price} per extra epoch ({gain_word(gain)})"
+        f"epoch {step.before} to {step.after}: {gain(findings, each)}{price} per extra epoch ({gain_word(each)})"
     )
 
 
-def gain_word(gain: Interval) -> str:
-    """Whether a gain is told from none."""
-    if not math.isfinite(gain.low):
+def gain_word(interval: Interval) -> str:
+    """Whether a gain is more than noise."""
+    if not math.isfinite(interval.low):
         return "no interval"
-    return "a gain" if gain.low > 0 else "a loss" if gain.high < 0 else "not told from none"
+    return "a gain" if interval.low > 0 else "a loss" if interval.high < 0 else "no clear gain"
 
 
-def epochs_paragraphs(answers: StudyAnswers) -> list[Prose]:
+def epochs_paragraphs(findings: Findings) -> list[Prose]:
     """Upside and downside of epochs, a paragraph for each experiment about them."""
     paragraphs = []
-    for answer in answers.epochs:
-        arms = "; ".join(gain_phrase(step) for step in answer.gains if step.arms)
-        last = [gain_phrase(step) for step in answer.gains if not step.arms][-1:]
-        overfitting = [name for name, flagged in answer.overfitting.items() if flagged]
-        improving = [name for name, flagged in answer.still_improving.items() if flagged]
+    for answer in findings.answers.epochs:
+        arms = "; ".join(gain_phrase(findings, step) for step in answer.gains if step.arms)
+        last = [gain_phrase(findings, step) for step in answer.gains if not step.arms][-1:]
+        flagged = [
+            codes([arm(findings, answer.experiment, name) for name, found in flags.items() if found])
+            for flags in (answer.overfitting, answer.still_improving)
+        ]
+        longest = code(arm(findings, answer.experiment, answer.longest))
         parts = [f"{code(answer.experiment)}, between its arms, n = {answer.n_seeds}: {arms}."] * bool(arms)
-        parts += [f"The last step on the learning curve of {code(answer.longest)}: {last[0]}."] * bool(last)
-        parts += [f"Still improving at the end: {codes(improving)}."] * bool(improving)
-        down = f"overfitting is flagged for {codes(overfitting)}" if overfitting else "overfitting is flagged nowhere"
+        parts += [f"The last step on the learning curve of {longest}: {last[0]}."] * bool(last)
+        parts += [f"Still improving at the end: {flagged[1]}."] * bool(flagged[1])
+        down = f"overfitting is flagged for {flagged[0]}" if flagged[0] else "overfitting is flagged nowhere"
         paragraphs.append(Prose(" ".join([*parts, f"The downside: the seconds above, and {down}."])))
     return paragraphs
 
 
-def ranking_conclusion(answers: Sequence[RankingAnswer]) -> Prose:
+def ranking_conclusion(answers: StudyAnswers) -> Prose:
     """Whether more epochs are needed to find the best, over all experiments that can tell."""
-    telling = [a for a in answers if not a.is_vacuous]
+    telling = [a for a in answers.rankings if not a.is_vacuous]
     if not telling:
-        return Prose("No experiment can tell: in none is a configuration told from the best at the end.")
+        return Prose("No experiment can tell: in none is an arm shown to be worse than the best at the end.")
     early = [a for a in telling if a.sufficient is not None and a.sufficient < len(a.rankings)]
     late = [a for a in telling if a not in early]
     not_for, yes_for = (enumeration([code(a.experiment) for a in group]) for group in (early, late))
@@ -122,18 +190,18 @@ def ranking_conclusion(answers: Sequence[RankingAnswer]) -> Prose:
     return Prose(f"Are all epochs needed? {'; '.join(parts).capitalize()}.")
 
 
-def ranking_rows(answers: Iterable[RankingAnswer]) -> list[dict[str, object]]:
+def ranking_rows(answers: StudyAnswers) -> list[dict[str, object]]:
     """From which epoch on the winner would have been the same."""
     return [
         {
             "experiment": code(a.experiment),
-            "configurations": str(a.n_configurations),
+            "arms": str(a.n_configurations),
             "tied at the end": str(a.n_tied),
             "epochs": str(len(a.rankings)),
             "first epoch that suffices": sufficient_cell(a),
             "tau after the first epoch": tau_cell(a.rankings[0].tau),
         }
-        for a in answers
+        for a in answers.rankings
     ]
 
 
@@ -152,43 +220,48 @@ def sufficient_cell(answer: RankingAnswer) -> str:
 # --- the step of the grid ------------------------------------------------------------------------------------------
 
 
-def coarse_conclusion(grids: Sequence[CoarseGrid]) -> Prose:
-    """How many of the coarser grids would have found one that may be the best."""
-    n_tied = sum(g.tied for g in grids)
-    return Prose(
-        f"Of {count(len(grids), 'grid')} in factors of 4, {n_tied} "
-        f"{'finds' if n_tied == 1 else 'find'} a configuration that is tied with the best of the full grid."
-    )
+def coarse_conclusion(answers: StudyAnswers) -> Prose:
+    """In how many of the coarser grids nothing is shown to be lost."""
+    grids = answers.coarse_grids
+    which = of(sum(g.finds_best for g in grids), len(grids), "grid")
+    return Prose(f"With {which} in factors of 4 nothing is shown to be lost against the full grid.")
 
 
-def coarse_rows(grids: Iterable[CoarseGrid]) -> list[dict[str, object]]:
+def coarse_rows(findings: Findings) -> list[dict[str, object]]:
     """What every other point of the grid would have found."""
     return [
         {
             "experiment": code(g.experiment),
             "kept": code(g.grid),
-            "finds": code(g.best),
-            "lost against the full grid": points(*g.lost, signed=False),
-            f"at most ({CONFIDENCE_PERCENT} %)": points(g.bound, signed=False),
-            "finds one of the tied": "yes" if g.tied else "no",
-            "share of the examples": percent(g.cost["examples"], 0),
+            "finds": code(arm(findings, g.experiment, g.best)),
+            "lost against the full grid": gain(findings, g.lost, signed=False),
+            f"at most ({CONFIDENCE_PERCENT} %)": difference(objective_of(findings), g.bound, signed=False),
+            "as good?": coarse_word(g),
+            "share of the cost": percent(next(iter(g.cost.values()), math.nan), 0),
         }
-        for g in grids
+        for g in findings.answers.coarse_grids
     ]
 
 
-def quadratic_sentence(fit: QuadraticFit) -> Prose:
+def coarse_word(grid: CoarseGrid) -> str:
+    """Whether the coarser grid found as good an arm; a loss whose single interval excludes zero is not called a yes."""
+    if grid.finds_best:
+        return "yes, as far as shown"
+    return "unclear: the single interval excludes zero, the joint test does not" if grid.tied else "no"
+
+
+def quadratic_sentence(findings: Findings, fit: QuadraticFit) -> Prose:
     """Whether the optimum lies between grid points, and whether that is worth anything."""
-    where = f"{code(fit.experiment)}: a quadratic in log2 of {code(fit.axis)}"
+    where = f"{code(fit.experiment)}: a quadratic in log2 of {plain(axis(findings, fit.axis))}"
     if not math.isfinite(fit.optimum.value):
-        return Prose(f"{where} peaks at no place inside the grid.")
+        return Prose(f"{where} has no peak inside the grid.")
     low, high = fit.optimum.low, fit.optimum.high
-    between = f" [{low:,.0f}, {high:,.0f}]" if math.isfinite(low) else ", without bounds"
-    worth = "below" if fit.gain.value < max(fit.resolvable, fit.misfit) else "above"
+    between = f" [{low:,.0f}, {high:,.0f}]" if math.isfinite(low) else " (no bounds)"
+    worth = "less" if fit.gain.value < max(fit.resolvable, fit.misfit) else "more"
+    resolved, missed = (difference(objective_of(findings), x, signed=False) for x in (fit.resolvable, fit.misfit))
     return Prose(
-        f"{where} peaks at {fit.optimum.value:,.0f}{between}, {interval_points(fit.gain)} over the nearest grid point; "
-        f"that is {worth} what the seeds can resolve ({points(fit.resolvable, signed=False)}) "
-        f"or the fit misses by ({points(fit.misfit, signed=False)})."
+        f"{where} peaks at {fit.optimum.value:,.0f}{between}, {gain(findings, fit.gain)} over the nearest grid point. "
+        f"That is {worth} than the seeds can resolve ({resolved}) or the fit misses by ({missed})."
     )
 
 
@@ -199,40 +272,42 @@ def search_conclusion(answers: StudyAnswers) -> Prose:
     """In how many experiments part of the grid would have done."""
     n_fewer, n_searches = n_cheaper_searches(answers), len(answers.random_searches)
     return Prose(
-        f"In {of(n_fewer, n_searches, 'experiment')} some of the grid's configurations, drawn at random, "
-        "come within the margin of what the whole grid finds."
+        f"In {of(n_fewer, n_searches, 'experiment')} a random part of the grid does as well as all of it, on average "
+        "within the margin."
     )
 
 
-def search_rows(answers: StudyAnswers) -> list[dict[str, object]]:
+def search_rows(findings: Findings) -> list[dict[str, object]]:
     """Random search against the full grid."""
     return [
         {
             "experiment": code(a.experiment),
-            "configurations": str(a.n_configurations),
-            "random trials that come within the margin": str(a.sufficient),
-            "optimism of the best single run": interval_points(a.optimism),
+            "arms": str(a.n_configurations),
+            "random arms that come within the margin": str(a.sufficient),
+            "optimism of the best single run": gain(findings, a.optimism),
         }
-        for a in answers.random_searches
-        if a.experiment in searches_shown(answers)
+        for a in findings.answers.random_searches
+        if a.experiment in searches_shown(findings.answers)
     ]
 
 
 def halving_conclusion(answers: StudyAnswers) -> Prose:
     """What successive halving saved and how often it ended as well, over the experiments shown."""
     shown = [a for a in answers.halvings if a.experiment in searches_shown(answers)]
+    if not shown:
+        return Prose("")
     epochs, tied, full = (
         pd.Series([100 * share for share in shares])
         for shares in zip(*((a.epochs_share, a.share_tied.value, a.full_share_tied.value) for a in shown), strict=True)
     )
     return Prose(
-        f"Successive halving trains all for a few epochs and goes on with the best. Replayed on the recorded curves it "
-        f"spends {span(epochs)} % of the epochs; its winner is tied with the best in {span(tied)} % of the searches, "
-        f"the full grid's in {span(full)} %."
+        f"Successive halving trains all arms for a few epochs and goes on with the best. Replayed on the recorded "
+        f"curves it spends {span(epochs)} % of the epochs; its winner is tied with the best in {span(tied)} % of the "
+        f"searches, the full grid's in {span(full)} %."
     )
 
 
-def halving_rows(answers: StudyAnswers) -> list[dict[str, object]]:
+def halving_rows(findings: Findings) -> list[dict[str, object]]:
     """Successive halving against the full grid."""
     return [
         {
@@ -241,10 +316,10 @@ def halving_rows(answers: StudyAnswers) -> list[dict[str, object]]:
             "share of the epochs": percent(a.epochs_share, 0),
             "winner among the tied": percent(a.share_tied.value, 0),
             "full grid's winner among the tied": percent(a.full_share_tied.value, 0),
-            "lost on other seeds": points(*a.lost, signed=False),
+            "lost on other seeds": gain(findings, a.lost, signed=False),
         }
-        for a in answers.halvings
-        if a.experiment in searches_shown(answers)
+        for a in findings.answers.halvings
+        if a.experiment in searches_shown(findings.answers)
     ]
 
 

@@ -2,35 +2,58 @@
 
 from __future__ import annotations
 
-import inspect
 import platform
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, files, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pandas as pd
 
 from gridstudy.core.errors import StudyError
 from gridstudy.core.files import write_atomic
+from gridstudy.records.tables import FOREIGN
 from gridstudy.reporting import phrases, question_sentences, result_sentences, summary
 from gridstudy.reporting.blocks import ReportError, block_name, merge_report, short_hash, stamp_blocks
 from gridstudy.reporting.page import make_html
 from gridstudy.reporting.phrases import Prose, enumeration, finalize, plain
-from gridstudy.reporting.summary import own_verdicts
-from gridstudy.statistics.estimates import ExperimentEstimate
-from gridstudy.statistics.findings import Figure, Findings, missing_experiments, study_experiments, study_facts
+from gridstudy.statistics.findings import Findings, missing_experiments, study_experiments, study_facts
 
-TEMPLATE = Path(__file__).parents[2] / "report_template.md"
+if TYPE_CHECKING:
+    from gridstudy.reporting.plotting import Figure
+
+TEMPLATE = "report_template.md"
+EXPERIMENT_KINDS = ("isolation", "heatmap", "experiment")
+"""Figures of an experiment, the one that answers its question best first."""
 
 
 # --- the template --------------------------------------------------------------------------------------------------
 
 
-def fill_template(findings: Findings, folder: Path) -> str:
+def read_template() -> str:
+    """The template: at the top of a clone, and where an installation put it."""
+    path = Path(__file__).parents[2] / TEMPLATE
+    if not path.is_file():
+        path = installed_template()
+    return path.read_text(encoding="utf-8")
+
+
+def installed_template() -> Path:
+    """The template of an installed package; StudyError where the installation lacks it."""
+    try:
+        found = [file for file in files("gridstudy") or () if file.name == TEMPLATE]
+    except PackageNotFoundError:
+        found = []
+    if not found:
+        raise StudyError(f"{TEMPLATE} is missing from this installation of gridstudy; install it again")
+    return Path(str(found[0].locate()))
+
+
+def fill_template(findings: Findings, folder: Path, *, figures: Mapping[str, Figure] | None = None) -> str:
     """The whole report as it would be on a first run into `folder`, its computed blocks stamped with their hashes."""
     from jinja2 import Environment, StrictUndefined
 
@@ -39,58 +62,58 @@ def fill_template(findings: Findings, folder: Path) -> str:
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=finalize, keep_trailing_newline=True
     )
     facts = study_facts(findings)
-    text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    text = environment.from_string(read_template()).render(
         findings=findings,
         estimates=findings.estimates,
         answers=findings.answers,
+        objective=findings.description.objective,
         facts=dict(zip(facts["quantity"], facts["value"], strict=True)),
-        ours=own_verdicts(findings, ours=True),
-        others=own_verdicts(findings, ours=False),
-        picture=lambda shown: figure(shown, folder),
-        **template_functions(),
+        experiments=study_experiments(findings),
+        foreign=[e for e in findings.experiments if e.experiment.name == FOREIGN],
+        missing=missing_experiments(findings),
+        pictures=Pictures(figures or {}, folder),
+        block_name=block_name,
+        analysis_versions=analysis_versions,
+        versions_of=versions_of,
+        seeds_used=seeds_used,
+        phrases=phrases,
+        questions=question_sentences,
+        results=result_sentences,
+        summary=summary,
     )
     return stamp_blocks(re.sub(r"\n{3,}", "\n\n", text))
-
-
-def template_functions() -> dict[str, Callable[..., Any]]:
-    """What the template may call: all words, and what finds experiments, figures and versions."""
-    modules = (phrases, result_sentences, question_sentences, summary)
-    words = {name: function for module in modules for name, function in inspect.getmembers(module, inspect.isfunction)}
-    others = (
-        block_name, study_experiments, missing_experiments, experiment_figures, figures_named, summary_figure,
-        versions_of, analysis_versions, seeds_used,
-    )  # fmt: skip
-    return words | {function.__name__: function for function in others}
 
 
 # --- pictures ------------------------------------------------------------------------------------------------------
 
 
-def figure(picture: Figure | None, folder: Path) -> Prose:
-    """A picture with its caption, by a path relative to `folder`."""
-    if picture is None:
-        return Prose("")
-    path = Path(picture.path)
+@dataclass(frozen=True)
+class Pictures:
+    """The figures as the report shows them, with their captions, by paths relative to its folder."""
+
+    figures: Mapping[str, Figure]
+    folder: Path
+
+    def of_kind(self, *kinds: str, experiment: str = "") -> Prose:
+        """All figures of these kinds, of one experiment where one is named."""
+        found = [f for f in self.figures.values() if f.kind in kinds and experiment in ("", f.experiment)]
+        return Prose("\n\n".join(map(self._show, found)))
+
+    def of_experiment(self, experiment: str) -> Prose:
+        """The figure that answers the experiment's question best, then the learning curves."""
+        own = [f for f in self.figures.values() if f.experiment == experiment]
+        best = [f for kind in EXPERIMENT_KINDS for f in own if f.kind == kind][:1]
+        return Prose("\n\n".join(map(self._show, [*best, *(f for f in own if f.kind == "curves")])))
+
+    def _show(self, figure: Figure) -> str:
+        address = picture_address(figure.path, self.folder)
+        return f"![{plain(figure.alt_text)}]({address})\n\n*{plain(figure.caption)}*"
+
+
+def picture_address(path: Path, folder: Path) -> str:
+    """The path of a picture as the report writes it."""
     relative = path.relative_to(folder) if path.is_relative_to(folder) else path
-    return Prose(f"![{plain(picture.alt_text)}]({quote(relative.as_posix())})\n\n*{plain(picture.caption)}*")
-
-
-def experiment_figures(findings: Findings, e: ExperimentEstimate) -> list[Figure]:
-    """The picture that answers the question best, then the learning curves."""
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", e.experiment.name).strip("-")
-    best = [findings.figures.get(f"{kind}_{name}") for kind in ("isolation", "heatmap", "accuracy")]
-    found = [*[picture for picture in best if picture][:1], findings.figures.get(f"curves_{name}")]
-    return [picture for picture in found if picture]
-
-
-def figures_named(findings: Findings, *prefixes: str) -> list[Figure]:
-    """The pictures whose names begin so."""
-    return [picture for name, picture in findings.figures.items() if name.startswith(prefixes)]
-
-
-def summary_figure(findings: Findings) -> Figure | None:
-    """The one picture of the first page."""
-    return next(iter(figures_named(findings, "noise")), next(iter(findings.figures.values()), None))
+    return quote(relative.as_posix())
 
 
 # --- reproduction --------------------------------------------------------------------------------------------------
@@ -104,7 +127,7 @@ def versions_of(trials: pd.DataFrame) -> list[str]:
 
 def analysis_versions() -> str:
     """What the analysis ran on."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "pandas", "scipy", "matplotlib"))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "pandas", "scipy", "matplotlib", "seaborn"))
     return f"{platform.platform()}, Python {platform.python_version()}, {packages}"
 
 
@@ -116,18 +139,21 @@ def seeds_used(trials: pd.DataFrame) -> list[str]:
 # --- files ---------------------------------------------------------------------------------------------------------
 
 
-def write_report(findings: Findings, folder: Path, *, now: datetime | None = None) -> list[str]:
+def write_report(
+    findings: Findings, folder: Path, *, figures: Mapping[str, Figure] | None = None, now: datetime | None = None
+) -> list[str]:
     """Write or refresh report.md and report.html in `folder`; return a line for each old file that was kept beside.
 
     Bytes that are not UTF-8 pass through unchanged. Raises StudyError where an old file can be neither read nor kept.
     """
-    now = now or datetime.now()
+    now, figures = now or datetime.now(), figures or {}
     path = (folder / "report.md").resolve()
-    fresh = fill_template(findings, folder)
+    fresh = fill_template(findings, folder, figures=figures)
     text, reason = _refresh(_read(path), fresh)
     notes = [keep_beside(path, now, reason)] if reason else []
     _write_changed(path, text)
-    page = make_html(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), folder)
+    points = {picture_address(f.path, folder): f.points for f in figures.values() if f.points}
+    page = make_html(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), folder, points=points)
     return notes + write_page((folder / "report.html").resolve(), page, now)
 
 
@@ -138,7 +164,7 @@ def _refresh(old: str | None, fresh: str) -> tuple[str, str]:
     try:
         merged = merge_report(old, fresh)
     except ReportError as error:
-        return fresh, f"cannot be refreshed, for {error}; a new one was written"
+        return fresh, f"could not be refreshed because {error}; a new one was written"
     if not merged.edited:
         return merged.text, ""
     edited = enumeration(merged.edited)
@@ -168,7 +194,9 @@ def keep_beside(path: Path, now: datetime, reason: str) -> str:
         except FileExistsError:
             n += 1
         except OSError as error:
-            raise StudyError(f"{path.name} was left as it is, for {kept} cannot be written: {error.strerror}") from None
+            raise StudyError(
+                f"{path.name} was left as it is because {kept} cannot be written: {error.strerror}"
+            ) from None
 
 
 def _read(path: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""One experiment's estimates -> sentences and table rows: its verdict, its ranking, its caveats."""
+"""One experiment's estimates -> sentences and table rows: its answer, its verdict, its ranking, its caveats."""
 
 from __future__ import annotations
 
@@ -8,31 +8,153 @@ from typing import Any
 
 import pandas as pd
 
-from gridstudy.core.study import format_values
+from gridstudy.core.subject import Objective
+from gridstudy.core.trial import LEAST_SEEDS
 from gridstudy.reporting.phrases import (
-    IN_STUDIES,
     MOST_NAMES,
     Prose,
-    accuracy,
+    amount,
     code,
     codes,
     count,
+    difference,
+    difference_numbers,
+    difference_unit,
     enumeration,
-    fixed,
+    level,
     number,
     p_value,
+    percent,
     plain,
-    points,
-    seeds,
+    score,
+    sentence,
+    span,
 )
-from gridstudy.statistics.comparisons import LEAST_SEEDS
+from gridstudy.statistics.comparisons import POWER
 from gridstudy.statistics.estimates import ExperimentEstimate
-from gridstudy.statistics.findings import CONFIDENCE_PERCENT, EQUIVALENCE_CONFIDENCE_PERCENT, UNEQUAL_PERCENT
+from gridstudy.statistics.findings import CONFIDENCE_PERCENT, UNEQUAL_PERCENT
 from gridstudy.statistics.noise import FROM_EXPERIMENT, NoiseFloor
-from gridstudy.statistics.verdicts import CONTRADICTED, EQUIVALENT, SUPPORTED, ContrastEstimate, Verdict
+from gridstudy.statistics.verdicts import (
+    ALIKE,
+    CANNOT_TELL,
+    CONTRADICTED,
+    EQUIVALENT,
+    FROM_OWN_PAIRS,
+    SUPPORTED,
+    ContrastEstimate,
+    Verdict,
+)
 
 MOST_ROWS = 12
 """A table of the report has no more rows; the CSV files have all."""
+MOST_ARMS = 5
+TIED_MARK = "tied (see below)"
+
+
+def objective_of(e: ExperimentEstimate) -> Objective:
+    """The objective that the experiment's scores are of."""
+    return e.plan.description.objective
+
+
+def label(e: ExperimentEstimate, configuration: str | None) -> Prose:
+    """What an arm is called."""
+    return code(e.labels.get(configuration or "", configuration or "unknown"))
+
+
+def labels(e: ExperimentEstimate, names: Iterable[str], *, most: int = MOST_NAMES) -> Prose:
+    """What several arms are called."""
+    return codes([e.labels.get(name, name) for name in names], most=most)
+
+
+# --- its answer ----------------------------------------------------------------------------------------------------
+
+
+def answer(e: ExperimentEstimate, margin: float) -> Prose:
+    """What the records say to the experiment's question, in a few sentences: the effect, then what to use."""
+    parts = [] if e.verdict is None else [verdict_answer(e, e.verdict, margin)]
+    return Prose(" ".join(filter(None, [*parts, advice_sentence(e, margin)])))
+
+
+def verdict_answer(e: ExperimentEstimate, verdict: Verdict, margin: float) -> Prose:
+    """The verdict as a sentence about the arms."""
+    if verdict.verdict == CANNOT_TELL:
+        return undecided_answer(e, verdict)
+    ends = {
+        SUPPORTED: "", CONTRADICTED: ", against the hypothesis",
+        EQUIVALENT: f", no practical difference (within {difference(objective_of(e), margin, signed=False)})",
+    }  # fmt: skip
+    effects = [effect_phrase(e, i, verdict.verdict, margin) for i in range(len(verdict.contrasts))]
+    return sentence(f"{'; '.join(effects)}{ends[verdict.verdict]}{label_mark(verdict)}")
+
+
+def undecided_answer(e: ExperimentEstimate, verdict: Verdict) -> Prose:
+    """Why it is undecided, and how many seeds would decide it."""
+    if reason := untested_reason(verdict.contrasts):
+        return Prose(f"**Undecided**: {reason}{label_mark(verdict)}.")
+    needed = f"; {needed_phrase(verdict)}" if verdict.seeds_to_decide else ""
+    so_far = "; ".join(effect_phrase(e, i, CANNOT_TELL, math.nan) for i in range(len(verdict.contrasts)))
+    n = max((c.n for c in verdict.contrasts), default=0)
+    return Prose(f"**Undecided** at {count(n, 'seed')}{needed}. So far {so_far}{label_mark(verdict)}.")
+
+
+def needed_phrase(verdict: Verdict) -> str:
+    """The seeds at which a verdict is expected: `about 20 needed (10 to 40)`."""
+    advice = verdict.advice
+    if math.isinf(advice.low):
+        return f"no verdict is expected by {advice.last} seeds"
+    likely = f"{advice.low:.0f} or more" if math.isinf(advice.high) else f"{advice.low:.0f} to {advice.high:.0f}"
+    if advice.low == advice.high:
+        return f"about {advice.low:.0f} needed"
+    if math.isinf(advice.expected) or (advice.expected == advice.low and math.isinf(advice.high)):
+        return f"{likely} needed"
+    return f"about {advice.expected:.0f} needed ({likely})"
+
+
+def effect_phrase(e: ExperimentEstimate, i: int, verdict: str, margin: float) -> str:
+    """One contrast: `256 x 256` beats `16 x 16` by 4.8 points [2.9, 6.7]."""
+    contrast, objective = e.verdict.contrasts[i], objective_of(e)  # type: ignore[union-attr]
+    first, second = map(code, e.contrast_labels[i])
+    value, low, high = contrast.difference, contrast.low, contrast.high
+    if not math.isfinite(value):
+        return f"{first} against {second}: {plain(contrast.label)}"
+    if value < 0:
+        first, second, value, low, high = second, first, -value, -high, -low
+    size = difference(objective, value, low, high, signed=False)
+    if verdict == EQUIVALENT or (verdict == SUPPORTED and contrast.relation == ALIKE):
+        within = f", within {difference(objective, margin, signed=False)}" if verdict == SUPPORTED else ""
+        return f"{first} and {second} differ by {size}{within}"
+    decided = verdict != CANNOT_TELL and low > 0
+    return f"{first} {'beats' if decided else 'is ahead of'} {second} by {size}"
+
+
+def label_mark(verdict: Verdict) -> str:
+    """The labels that a verdict is never quoted without."""
+    return f" ({plain('; '.join(verdict.labels))})" if verdict.labels else ""
+
+
+def advice_sentence(e: ExperimentEstimate, margin: float) -> Prose:
+    """What to use, or that it is not known yet."""
+    if e.best is None or e.runner_up is None:
+        return Prose("")
+    objective = objective_of(e)
+    allowed = difference(objective, margin, signed=False)
+    if e.recommended is None:
+        n_ranked = len(e.bounds) or len(e.tied)
+        which = f"{len(e.tied)} of {n_ranked}" if len(e.tied) < n_ranked else f"any of the {n_ranked}"
+        return Prose(
+            f"No recommendation yet{seeds_to_recommend(e.seeds_to_recommend)}: {which} settings may be the best."
+        )
+    setting = label(e, e.recommended)
+    if math.isnan(cost(e, e.recommended)):
+        return Prose(f"**Use {setting}**: it is within {allowed} of the best.")
+    if e.recommended == e.best:
+        return Prose(f"**Use {setting}**: nothing cheaper is shown to come within {allowed} of the best.")
+    return Prose(f"**Use {setting}**, the cheapest that is shown to come within {allowed} of the best.")
+
+
+def cost(e: ExperimentEstimate, configuration: str) -> float:
+    """What a configuration costs; NaN where the subject does not say."""
+    return next((c.cost for c in e.experiment.configurations if c.name == configuration), math.nan)
 
 
 # --- its verdict ---------------------------------------------------------------------------------------------------
@@ -40,95 +162,134 @@ MOST_ROWS = 12
 
 def verdict_phrase(verdict: Verdict) -> Prose:
     """The verdict with the labels that go wherever it goes."""
-    labels = f" ({plain('; '.join(verdict.labels))})" if verdict.labels else ""
-    return Prose(f"**{verdict.verdict}**{labels}")
+    return Prose(f"**{verdict.verdict}**{label_mark(verdict)}")
 
 
-def verdict_reason(verdict: Verdict, margin: float) -> Prose:
+def verdict_reason(verdict: Verdict, objective: Objective) -> Prose:
     """Why that word, in a sentence or two."""
-    family = count(verdict.family_size, "hypothesis", "hypotheses")
-    holm = f"{p_value(verdict.p_adjusted)} after Holm's correction over {family}"
+    holm = f"after Holm's correction over {count(verdict.family_size, 'hypothesis', 'hypotheses')}"
+    claim, alike = p_value(verdict.p_adjusted), p_value(verdict.p_equivalent_adjusted)
+    one = len(verdict.contrasts) == 1
+    margin = difference(objective, verdict.margin, signed=False)
+    all_alike = all(c.relation == ALIKE for c in verdict.contrasts)
+    if verdict.verdict == EQUIVALENT or (verdict.verdict == SUPPORTED and all_alike):
+        every = "The difference lies" if one else "All differences lie"
+        return Prose(f"{every} within {margin} of zero: {alike} {holm}.")
     if verdict.verdict == SUPPORTED:
-        every = "The difference is" if len(verdict.contrasts) == 1 else "All its differences are"
-        return Prose(f"{every} in the claimed direction: {holm}.")
+        return Prose(f"{'The difference is' if one else 'All differences are'} as claimed: {claim} {holm}.")
     if verdict.verdict == CONTRADICTED:
-        one = "The difference goes" if len(verdict.contrasts) == 1 else "At least one of its differences goes"
-        return Prose(f"{one} the other way: {holm}.")
-    within = f"{points(margin, signed=False)} of zero"
-    if verdict.verdict == EQUIVALENT:
-        every = "The difference lies" if len(verdict.contrasts) == 1 else "All its differences lie"
-        return Prose(f"{every} within {within}, by {EQUIVALENCE_CONFIDENCE_PERCENT} % intervals.")
-    return Prose(f"{untold_reason(verdict.contrasts, holm, within)}{decide_sentence(verdict)}")
+        return Prose(f"{'The difference is' if one else 'At least one difference is'} not as claimed: {claim} {holm}.")
+    if reason := untested_reason(verdict.contrasts):
+        return sentence(reason)
+    return Prose(
+        f"Neither a direction ({claim}) nor equality within {margin} ({alike}) is significant {holm}."
+        f"{decide_sentence(verdict)}"
+    )
 
 
-def untold_reason(contrasts: Sequence[ContrastEstimate], holm: str, within: str) -> str:
-    """Why the records cannot tell."""
-    labels = dict.fromkeys(c.label for c in contrasts)
-    if "no records" in labels:
-        return "A configuration that it names has no trials yet."
-    if unstable := [label for label in labels if label.startswith("unstable")]:
-        return f"A configuration that it names is {plain(unstable[0])}."
-    if few := [label for label in labels if label.startswith("fewer")]:
-        return f"There are {few[0]}, too few for an interval."
-    if untested := [label for label in labels if label not in ("paired", "unpaired")]:
-        return f"The seeds do not scatter ({untested[0]}), so nothing can be tested."
-    beyond = f"the {EQUIVALENCE_CONFIDENCE_PERCENT} % intervals reach beyond {within}"
-    return f"Neither direction is significant ({holm}), and {beyond}."
+def untested_reason(contrasts: Sequence[ContrastEstimate]) -> str:
+    """Why nothing could be tested; empty where it could."""
+    found = dict.fromkeys(c.label for c in contrasts)
+    if "no records" in found:
+        return "an arm that the hypothesis names has no trials yet"
+    if unstable := [words for words in found if words.startswith("unstable")]:
+        return f"an arm that the hypothesis names is {plain(unstable[0])}"
+    if few := [words for words in found if words.startswith("fewer")]:
+        return f"there are {few[0]}, too few for an interval"
+    if untested := [words for words in found if words not in ("paired", "unpaired")]:
+        return f"all seeds give the same score ({untested[0]}), so nothing can be tested"
+    return ""
+
+
+def look_sentence(verdict: Verdict) -> Prose:
+    """The look that the verdict rests on, and when the next one is."""
+    parts = []
+    if verdict.look:
+        parts.append(f"Read at look {verdict.look}, with {count(verdict.n_seeds, 'seed')}.")
+    if verdict.next_look:
+        which = "The next look" if verdict.look else "The first look"
+        parts.append(f"{which} is at {count(verdict.next_look, 'seed')}.")
+    if verdict.incomplete:
+        parts.append(f"It lacks {plain(verdict.incomplete)}.")
+    return Prose(" ".join(parts))
 
 
 def decide_sentence(verdict: Verdict) -> str:
     """The seeds that would decide, where more seeds would help."""
     if not verdict.seeds_to_decide:
         return ""
-    needed, source = seeds(verdict.seeds_to_decide), assumed(verdict.seeds_source)
-    if verdict.seeds_to_decide.startswith(">"):
-        return f" Were the estimates true, it would take {needed} to decide it{source}."
-    return f" Were the estimates true, {needed} would decide it {IN_STUDIES}{source}."
+    if math.isinf(verdict.advice.low):
+        return f" No verdict is expected by {verdict.advice.last} seeds{assumed(verdict.seeds_source)}."
+    return f" Seeds for a verdict: {needed_phrase(verdict)}{assumed(verdict.seeds_source)}."
 
 
 def assumed(source: str) -> str:
     """A remark where the scatter over seeds is not the experiment's own."""
-    return "" if source == FROM_EXPERIMENT else f" (scatter assumed: {source})"
+    return "" if source in (FROM_EXPERIMENT, FROM_OWN_PAIRS, "") else f" (scatter assumed: {plain(source)})"
 
 
-def contrast_phrase(contrast: ContrastEstimate) -> Prose:
-    """One difference of a hypothesis: `epochs 10 > epochs 5`: +1.52 points [0.22, 2.83], n = 5."""
-    name = code(contrast.contrast)
+def contrast_sentences(e: ExperimentEstimate) -> list[Prose]:
+    """Each difference of the hypothesis with the level of its interval."""
+    if e.verdict is None:
+        return []
+    return [contrast_sentence(e, c, *sides) for c, sides in zip(e.verdict.contrasts, e.contrast_labels, strict=True)]
+
+
+def contrast_sentence(e: ExperimentEstimate, contrast: ContrastEstimate, first: str, second: str) -> Prose:
+    """`10` minus `3`: +1.5 points, 96 % interval [0.2, 2.8], n = 5."""
+    name = f"{code(first)} minus {code(second)}"
     if not math.isfinite(contrast.difference):
         return Prose(f"{name}: {plain(contrast.label)}")
-    untested = "" if contrast.label == "paired" else f" ({plain(contrast.label)})"
-    difference = points(contrast.difference, contrast.low, contrast.high)
-    return Prose(f"{name}: {difference}, n = {contrast.n}{choice_remark(contrast)}{untested}")
+    objective = objective_of(e)
+    size = difference(objective, contrast.difference, contrast.low, contrast.high)
+    interval = f", {level(contrast.confidence)} interval [" if math.isfinite(contrast.low) else " ["
+    remarks = [plain(contrast.label)] * (contrast.label != "paired")
+    remarks += ["skewed, so the interval is approximate"] * contrast.skewed
+    if contrast.confounded:
+        remarks.append(f"confounded with {enumeration([*map(plain, contrast.confounded)])}")
+    if max(contrast.n_first, contrast.n_second) > 1:
+        sides = f"{label(e, contrast.first)} against {label(e, contrast.second)}"
+        remarks.append(f"{sides}, each the best of its side; the interval does not allow for that choice")
+    words = f"{name}: {size.replace(' [', interval)}, n = {contrast.n}"
+    return Prose(words + (f" ({'; '.join(remarks)})" if remarks else ""))
 
 
-def choice_remark(contrast: ContrastEstimate) -> str:
-    """What was compared, where a side of the hypothesis has several configurations."""
-    if max(contrast.n_better, contrast.n_worse) <= 1:
-        return ""
-    sides = f"{code(contrast.better)} against {code(contrast.worse)}"
-    return f" ({sides}, each the best of its side; the interval does not allow for that choice)"
-
-
-def contrast_effect(contrast: ContrastEstimate) -> Prose:
-    """As `contrast_phrase`, short."""
+def contrast_cell(e: ExperimentEstimate, contrast: ContrastEstimate, first: str, second: str) -> Prose:
+    """As `contrast_sentence`, short: `10` minus `3`: +1.5 points [0.2, 2.8]."""
     if not math.isfinite(contrast.difference):
-        return Prose(f"{code(contrast.contrast)} {plain(contrast.label)}")
+        return Prose(f"{code(first)} minus {code(second)}: {plain(contrast.label)}")
+    size = difference(objective_of(e), contrast.difference, contrast.low, contrast.high)
+    return Prose(f"{code(first)} minus {code(second)}: {size}")
+
+
+def verdict_rows(experiments: Iterable[ExperimentEstimate]) -> list[dict[str, object]]:
+    """A row per hypothesis for the table of verdicts."""
+    return [_verdict_row(e, e.verdict) for e in experiments if e.verdict]
+
+
+def _verdict_row(e: ExperimentEstimate, verdict: Verdict) -> dict[str, object]:
+    contrasts = list(zip(verdict.contrasts, e.contrast_labels, strict=True))
+    return {
+        "experiment": code(e.experiment.name),
+        "verdict": verdict_phrase(verdict),
+        "difference": Prose("; ".join(contrast_cell(e, c, *sides) for c, sides in contrasts)),
+        "level": ", ".join(dict.fromkeys(level(c.confidence) for c, _ in contrasts if math.isfinite(c.low))),
+        "look": str(verdict.look) if verdict.look else "none yet",
+        "seeds": str(verdict.n_seeds or max((c.n for c, _ in contrasts), default=0)),
+        "next look": str(verdict.next_look or ""),
+        "seeds for a verdict": plain(verdict.seeds_to_decide),
+    }
+
+
+def levels_sentence(experiments: Iterable[ExperimentEstimate]) -> Prose:
+    """The levels of the intervals beside verdicts."""
+    known = {c.confidence for e in experiments if e.verdict for c in e.verdict.contrasts if math.isfinite(c.low)}
+    if not known:
+        return Prose("")
     return Prose(
-        f"{code(contrast.contrast)} {points(contrast.difference, contrast.low, contrast.high)}, n = {contrast.n}"
+        f"Brackets beside a verdict hold intervals at the level of its look ({enumeration([*map(level, sorted(known))])}), "
+        f"all others {CONFIDENCE_PERCENT} % intervals over seeds."
     )
-
-
-def verdict_rows(verdicts: Iterable[Verdict]) -> list[dict[str, object]]:
-    """A row per hypothesis for the tables of verdicts."""
-    return [
-        {
-            "experiment": code(v.experiment),
-            "verdict": verdict_phrase(v),
-            "seeds to decide": v.seeds_to_decide,
-            "differences claimed to be positive": Prose("; ".join(map(contrast_effect, v.contrasts))),
-        }
-        for v in verdicts
-    ]
 
 
 # --- its ranking ---------------------------------------------------------------------------------------------------
@@ -137,118 +298,180 @@ def verdict_rows(verdicts: Iterable[Verdict]) -> list[dict[str, object]]:
 def ranking_sentences(e: ExperimentEstimate, margin: float) -> Prose:
     """The best, its lead, what is tied with it and what is recommended."""
     if e.best is None:
-        return Prose("No stable configuration has a trial, so nothing is ranked.")
-    mean = summary_accuracy(e, e.best)
+        return Prose("No arm can be ranked: none has finished its first look without diverging.")
+    mean = summary_score(e, e.best)
     if e.runner_up is None:
-        return Prose(f"One configuration can be ranked: {code(e.best)}, {mean}.")
-    parts = [f"{code(e.best)} has the highest mean: {mean}.", lead_sentence(e), tied_sentence(e)]
+        return Prose(f"One arm can be ranked: {label(e, e.best)}, {mean}.")
+    parts = [f"{label(e, e.best)} has the best mean: {mean}.", lead_sentence(e), tied_sentence(e)]
     return Prose(" ".join([*parts, recommendation_sentence(e, margin)]))
 
 
-def summary_accuracy(e: ExperimentEstimate, configuration: str, metric: str = "validation_accuracy") -> Prose:
+def summary_score(e: ExperimentEstimate, configuration: str, metric: str = "objective") -> Prose:
     """The mean of a configuration, with interval and n."""
     row = e.summary[e.summary["configuration"] == configuration].to_dict("records")[0]
-    return accuracy_cell(row, metric, n=row["n"])
+    return score_cell(objective_of(e), row, metric, n=row["n"])
 
 
-def accuracy_cell(row: Mapping[Any, Any], metric: str = "validation_accuracy", *, n: float | None = None) -> Prose:
+def score_cell(
+    objective: Objective, row: Mapping[Any, Any], metric: str = "objective", *, n: float | None = None
+) -> Prose:
     """The mean of a configuration with its interval, and with n where that has no column of its own."""
-    return accuracy(row[f"{metric}_mean"], row[f"{metric}_low"], row[f"{metric}_high"], n)
+    return score(objective, *(row.get(f"{metric}_{part}", math.nan) for part in ("mean", "low", "high")), n=n)
 
 
 def lead_sentence(e: ExperimentEstimate) -> str:
     """The lead over the runner-up beside the winner's curse."""
-    lead = f"Its lead over {code(e.runner_up)} is {points(e.lead, e.lead_low, e.lead_high, signed=False)}"
+    objective = objective_of(e)
+    lead = f"It leads {label(e, e.runner_up)} by {difference(objective, e.lead, e.lead_low, e.lead_high, signed=False)}"
     if not math.isfinite(e.winners_curse):
-        return f"{lead}; how much of it is luck cannot be estimated yet."
+        return f"{lead}; how much of that is luck cannot be estimated yet."
     return (
-        f"{lead}; were all configurations alike, the best of them would exceed its true mean by about "
-        f"{points(e.winners_curse, signed=False)} (winner's curse)."
+        f"{lead}. Picking the best of {len(e.bounds) or len(e.tied)} like arms would overstate it by about "
+        f"{difference(objective, e.winners_curse, signed=False)} (winner's curse)."
     )
 
 
 def tied_sentence(e: ExperimentEstimate) -> str:
     """How many may be the best."""
-    n_ranked = len(e.summary) - len(e.unstable) - int((e.summary["n"] == 0).sum())
+    if not e.look:
+        return "The first look is not complete, so any arm may be the best."
     if len(e.tied) == 1:
-        return "No other configuration is tied with it."
-    if len(e.tied) == n_ranked:
-        return "All are tied with the best: any of them may be the best."
+        return "No other arm is tied with it."
+    if len(e.tied) == len(e.bounds):
+        return "All arms are tied: any of them may be the best."
     others = [name for name in e.tied if name != e.best]
-    which = f" (it and {codes(others)})" if len(others) <= MOST_NAMES else ""
-    return f"{len(e.tied)} configurations{which} are tied with the best: any of them may be the best."
+    which = f" (it and {labels(e, others)})" if len(others) <= MOST_NAMES else ""
+    return f"{len(e.tied)} arms{which} are tied: any of them may be the best."
 
 
 def recommendation_sentence(e: ExperimentEstimate, margin: float) -> str:
-    """What to use, or that it is not resolved."""
+    """What is recommended and why, or what it would take."""
     if e.recommended is None:
-        needed = f"; it would take {seeds(e.seeds_to_recommend)}" if e.seeds_to_recommend else ""
-        return f"A recommendation is not resolved{needed}."
-    bound = float(e.summary.loc[e.summary["configuration"] == e.recommended, "deficit_bound"].iloc[0])
-    known = f"{CONFIDENCE_PERCENT} % bound: {points(bound, signed=False)}" if bound > 0 else "it is the best itself"
+        return sentence(f"no arm can be recommended yet{seeds_to_recommend(e.seeds_to_recommend)}")
+    objective = objective_of(e)
+    bound = e.bounds.get(e.recommended, math.nan)
+    known = f"joint {CONFIDENCE_PERCENT} % bound: {difference(objective, bound, signed=False)}"
+    reason = known if bound > 0 else "it is the best itself"
+    cheapest = "" if math.isnan(cost(e, e.recommended)) else "the cheapest of "
     return (
-        f"Recommended: {code(e.recommended)}, the cheapest (examples x parameters) of those shown to fall short of the "
-        f"best by no more than {points(margin, signed=False)} ({known})."
+        f"Recommended: {label(e, e.recommended)}, {cheapest}{'those' if cheapest else 'one of those'} shown to come "
+        f"within {difference(objective, margin, signed=False)} of the best ({reason})."
     )
+
+
+def seeds_to_recommend(words: str) -> str:
+    """The seeds that a recommendation would take."""
+    if words.startswith("no verdict"):
+        return f" (none expected {words.removeprefix('no verdict expected ')})"
+    return f" (likely at {'more than ' * words.startswith('>')}{words.lstrip('>')} seeds)" if words else ""
+
+
+def joint_sentence(e: ExperimentEstimate) -> Prose:
+    """Why arms whose single interval excludes zero are still tied."""
+    if not (names := close_arms(e)):
+        return Prose("")
+    return Prose(
+        f"{labels(e, names)}: the single {CONFIDENCE_PERCENT} % interval excludes zero, but the joint test over all "
+        f"{len(e.bounds)} arms does not separate {'it' if len(names) == 1 else 'them'} from the best, so "
+        f"{'it stays' if len(names) == 1 else 'they stay'} tied."
+    )
+
+
+def close_arms(e: ExperimentEstimate) -> list[str]:
+    """Tied arms whose single interval excludes zero."""
+    rows = e.summary[e.summary["tied_with_best"].astype(bool) & (e.summary["deficit_low"] > 0)]
+    return [str(name) for name in rows["configuration"]]
 
 
 # --- its noise -----------------------------------------------------------------------------------------------------
 
 
-def noise_sentences(noise: NoiseFloor) -> Prose:
+def noise_sentences(e: ExperimentEstimate) -> Prose:
     """The noise floor and what the seeds can resolve."""
-    parts = []
-    if math.isfinite(noise.sd_median):
-        parts.append(
-            f"One configuration scatters over its seeds by a standard deviation of "
-            f"{points(noise.sd_median, signed=False)} "
-            f"(median; {fixed(100 * noise.sd_min, 2)} to {fixed(100 * noise.sd_max, 2)})."
+    noise, objective = e.noise, objective_of(e)
+    parts = [
+        f"{what} scatters by {difference(objective, median, signed=False)} over seeds (standard deviation; the median "
+        f"of {' to '.join(difference_numbers(objective, least, most))})."
+        for what, median, least, most in (
+            ("One arm", noise.sd_median, noise.sd_min, noise.sd_max),
+            ("A paired difference", noise.difference_sd_median, noise.difference_sd_min, noise.difference_sd_max),
         )
-    if math.isfinite(noise.difference_sd_median):
-        parts.append(
-            f"A paired difference of two scatters by {points(noise.difference_sd_median, signed=False)} "
-            f"(median; {fixed(100 * noise.difference_sd_min, 2)} to {fixed(100 * noise.difference_sd_max, 2)})."
-        )
-    return Prose(" ".join([*parts, resolution_sentence(noise)]))
+        if math.isfinite(median)
+    ]
+    return Prose(" ".join([*parts, resolution_sentence(noise, objective)]))
 
 
-def resolution_sentence(noise: NoiseFloor) -> str:
+def resolution_sentence(noise: NoiseFloor, objective: Objective) -> str:
     """The smallest difference that the present seeds find."""
     if noise.n_seeds == 0:
         return "There are no trials, so nothing can be resolved."
+    seeds = count(noise.n_seeds, "seed")
     if noise.n_seeds < LEAST_SEEDS:
-        return f"With {count(noise.n_seeds, 'seed')} no difference can be tested; comparisons begin at {LEAST_SEEDS}."
-    source, unpaired = assumed(noise.source), points(noise.resolvable_unpaired, signed=False)
+        return f"With {seeds} no difference can be tested; comparisons need at least {LEAST_SEEDS}."
+    if not math.isfinite(noise.resolvable_unpaired):
+        return "The scatter over seeds is unknown."
+    unpaired = difference(objective, noise.resolvable_unpaired, signed=False)
+    often = f"in {percent(POWER, 0)} of studies{assumed(noise.source)}"
     if not math.isfinite(noise.resolvable_paired):
-        replicates = count(noise.n_seeds, "replicate")
-        return f"{replicates}, unpaired, find a difference of {unpaired} {IN_STUDIES}{source}."
-    paired = points(noise.resolvable_paired, signed=False)
-    found = f"{count(noise.n_seeds, 'seed')} find a typical difference of {paired} {IN_STUDIES}{source}"
+        return f"With {count(noise.n_seeds, 'unpaired replicate')} a difference of {unpaired} is found {often}."
+    paired = difference(objective, noise.resolvable_paired, signed=False)
+    found = f"With {seeds} a difference of {paired} is found {often}"
     if noise.resolvable_paired < noise.resolvable_unpaired:
         return f"{found}; without pairing by seed it would have to be {unpaired}."
-    return f"{found}; here pairing by seed does not help: without it, {unpaired} would do."
+    return f"{found}; pairing by seed does not help here: {unpaired} would do without it."
 
 
 # --- its caveats ---------------------------------------------------------------------------------------------------
 
 
 def flag_sentences(e: ExperimentEstimate) -> Prose:
-    """Each flag with its configurations."""
+    """Each flag with its arms."""
     by_flag: dict[str, list[str]] = {}
     for name, flags in zip(e.summary["configuration"], e.summary["flags"], strict=True):
         for flag in filter(None, flags.split("; ")):
             by_flag.setdefault(flag, []).append(name)
-    return Prose("; ".join(f"{plain(flag)}: {codes(names)}" for flag, names in by_flag.items()))
+    return Prose("; ".join(f"{plain(flag)}: {labels(e, names)}" for flag, names in by_flag.items()))
 
 
-def confounded_sentence(e: ExperimentEstimate) -> Prose:
-    """What differs between the arms besides the question."""
-    if not e.confounded:
+def budget_sentences(e: ExperimentEstimate) -> Prose:
+    """Which budgets are the treatment, and which differ beside it."""
+    varied = [b for b in e.experiment.treatment_budgets if b in e.summary and e.summary[b].nunique() > 1]
+    parts = [f"The arms differ in {enumeration([*map(plain, varied)])} by design."] * bool(varied)
+    if e.confounded:
+        parts.append(
+            f"**Confounded with {enumeration([*map(plain, e.confounded)])}**: arms differ in it by more than "
+            f"{UNEQUAL_PERCENT} %, so a difference may come from that and not from what the question asks."
+        )
+    return Prose(" ".join(parts))
+
+
+def follow_up_sentences(e: ExperimentEstimate, others: Sequence[ExperimentEstimate]) -> list[Prose]:
+    """What experiments found that repair this one: they tune what it fixes, or make equal what confounds it."""
+    return [sentence for other in others if other is not e and (sentence := _repair(e, other))]
+
+
+def _repair(e: ExperimentEstimate, other: ExperimentEstimate) -> Prose:
+    asked = set(e.experiment.scientific) & set(e.experiment.varied)
+    if not asked or not asked <= set(other.experiment.scientific) or other.arms.empty:
         return Prose("")
-    return Prose(
-        f"**Confounded with {enumeration([*map(plain, e.confounded)])}**, in which the arms differ by more than "
-        f"{UNEQUAL_PERCENT} %: a difference may come from that and not from what the question asks."
-    )
+    tuned = [n for n in other.experiment.nuisance if n in e.experiment.fixed and n in other.experiment.varied]
+    equal = [b for b in e.confounded if b not in other.confounded] if asked == set(other.experiment.scientific) else []
+    if not tuned and not equal:
+        return Prose("")
+    objective = objective_of(other)
+    arms = other.arms.assign(rank=objective.sign * other.arms["objective_mean"]).sort_values("rank", ascending=False)
+    means = [f"{code(row['arm'])}: {score(objective, row['objective_mean'])}" for row in arms.to_dict("records")]
+    shown = ", ".join(means[:MOST_ARMS] + ["…"] * (len(means) > MOST_ARMS))
+    where = code(other.experiment.name)
+    if tuned:
+        axes = enumeration([*map(plain, map(_title(e), tuned))])
+        return Prose(f"The fair comparison is {where}, with {axes} tuned for each arm ({shown}).")
+    return Prose(f"Compare {where}, with equal {enumeration([*map(plain, equal)])} ({shown}).")
+
+
+def _title(e: ExperimentEstimate) -> Any:
+    titles = {h.name: h.title for h in e.plan.description.hyperparameters}
+    return lambda name: titles.get(name, name)
 
 
 def missing_sentence(e: ExperimentEstimate) -> Prose:
@@ -257,17 +480,29 @@ def missing_sentence(e: ExperimentEstimate) -> Prose:
         return Prose("")
     absent = list(e.summary.loc[e.summary["n"] == 0, "configuration"])
     fewer = [name for name in e.incomplete if name not in absent]
-    parts = [f"no trials of {codes(absent)}"] * bool(absent)
-    parts += [f"fewer seeds than others for {codes(fewer)}"] * bool(fewer)
-    return Prose(f"Missing: {enumeration(parts)}.")
+    parts = [f"no trials of {labels(e, absent)}"] * bool(absent)
+    parts += [f"too few seeds for the first look of {labels(e, fewer)}"] * bool(fewer)
+    return Prose(f"Missing: {enumeration(parts)}. These arms are not ranked.")
 
 
 def fixed_sentence(e: ExperimentEstimate) -> Prose:
     """The caveat of every conclusion: what was not varied."""
-    nuisance = f" Tuned for each arm: {codes(e.experiment.nuisance)}." if e.experiment.nuisance else ""
     if not e.experiment.configurations:
         return Prose("")
-    return Prose(f"Holds only at the fixed hyperparameters {code(format_values(e.experiment.fixed))}.{nuisance}")
+    title, known = _title(e), {h.name: h for h in e.plan.description.hyperparameters}
+    values = ", ".join(
+        f"{title(name)} {known[name].format(value) if name in known else value}"
+        for name, value in e.experiment.fixed.items()
+    )
+    held = f"Holds only for {code(values)}." if values else ""
+    nuisance = f"Tuned for each arm: {enumeration([*map(plain, map(title, e.experiment.nuisance))])}."
+    return Prose(" ".join(filter(None, [held, nuisance if e.experiment.nuisance else ""])))
+
+
+def caveat_sentences(e: ExperimentEstimate) -> Prose:
+    """All that qualifies the experiment's conclusions."""
+    parts = budget_sentences(e), fixed_sentence(e), missing_sentence(e), mixed_sentence(e)
+    return Prose(" ".join(filter(None, parts)))
 
 
 def mixed_sentence(e: ExperimentEstimate) -> Prose:
@@ -291,30 +526,65 @@ def superseded_sentences(e: ExperimentEstimate) -> Prose:
 
 
 def result_rows(e: ExperimentEstimate) -> list[dict[str, object]]:
-    """The table of an experiment, by mean, with the budget of each configuration."""
-    rows = e.summary.sort_values("validation_accuracy_mean", ascending=False, kind="stable").head(MOST_ROWS)
+    """The table of an experiment, the best mean first, with the budgets in which the arms differ."""
+    objective = objective_of(e)
+    rows = e.summary.sort_values("objective_mean", ascending=not objective.maximise, kind="stable").head(MOST_ROWS)
+    unit = difference_unit(objective)
+    below = f"below the best{f', {unit}' if unit else ''}"
+    budgets = [b for b in budget_columns(e) if e.summary[b].nunique() > 1]
     return [
         {
-            "configuration": code(row["configuration"]),
+            "arm": label(e, row["configuration"]),
             "status": status_cell(e, row),
-            "validation accuracy": accuracy_cell(row),
+            objective.label: mean_cell(e, row),
             "n": f"{row['n']:.0f}",
-            "below the best, points": deficit_cell(row),
-            "updates": f"{row['updates']:,.0f}",
-            "examples": f"{row['examples']:,.0f}",
-            "passes": number(row["passes"], ".2f"),
-            "parameters": number(row["parameters"]),
-            "seconds": number(row["seconds_mean"], ".1f"),
+            below: deficit_cell(objective, row),
+            "joint bound": bound_cell(objective, row["deficit_bound"]),
+            **{budget: amount(row[budget]) for budget in budgets},
+            "seconds": number(row["seconds_median"], ".1f"),
         }
         for row in rows.to_dict("records")
     ]
 
 
-def deficit_cell(row: Mapping[Any, Any]) -> Prose:
-    """By how much a configuration falls short of the best, with its interval."""
+def mean_cell(e: ExperimentEstimate, row: Mapping[Any, Any]) -> Prose:
+    """The mean of a configuration with its interval; an unstable one has none, for it mixes two kinds of runs."""
+    objective = objective_of(e)
+    unstable = row["configuration"] in e.unstable
+    return score(objective, row["objective_mean"]) if unstable else score_cell(objective, row)
+
+
+def budget_columns(e: ExperimentEstimate) -> list[str]:
+    """The budgets that the summary has, in its order."""
+    known = {b for c in e.experiment.configurations for b in c.budgets} | {"passes"}
+    return [str(name) for name in e.summary if name in known]
+
+
+def equal_budgets(e: ExperimentEstimate) -> Prose:
+    """The budgets in which all arms agree: they need no column."""
+    alike = [b for b in budget_columns(e) if e.summary[b].nunique() == 1]
+    if not alike:
+        return Prose("")
+    return Prose(
+        f"Every arm has {enumeration([f'{span(e.summary[b], _form(e.summary[b]))} {plain(b)}' for b in alike])}."
+    )
+
+
+def _form(values: pd.Series) -> str:
+    return ",.0f" if (values.dropna() % 1 == 0).all() else ",.2f"
+
+
+def deficit_cell(objective: Objective, row: Mapping[Any, Any]) -> Prose:
+    """By how much a configuration falls short of the best, with its single interval, without the unit."""
     if not math.isfinite(row["deficit"]):
         return Prose("")
-    return Prose(points(row["deficit"], row["deficit_low"], row["deficit_high"], signed=False).replace(" points", ""))
+    value, low, high = difference_numbers(objective, row["deficit"], row["deficit_low"], row["deficit_high"])
+    return Prose(value if low == "nan" else f"{value} [{low}, {high}]")
+
+
+def bound_cell(objective: Objective, bound: float) -> str:
+    """The joint upper bound on what is lost against the truly best."""
+    return difference_numbers(objective, bound)[0] if math.isfinite(bound) else ""
 
 
 def status_cell(e: ExperimentEstimate, row: Mapping[Any, Any]) -> str:
@@ -322,25 +592,29 @@ def status_cell(e: ExperimentEstimate, row: Mapping[Any, Any]) -> str:
     name = row["configuration"]
     if name in e.unstable:
         return e.unstable[name]
-    words = ["highest mean"] * (name == e.best) + ["tied"] * bool(row["tied_with_best"] and name != e.best)
-    return ", ".join(words + ["recommended"] * bool(row["recommended"]))
+    if name in e.incomplete:
+        return "incomplete"
+    tied = [TIED_MARK if name in close_arms(e) else "tied"] * bool(row["tied_with_best"] and name != e.best)
+    out = [f"worse (look {e.left_out.get(name)})"] * (name in e.left_out)
+    return ", ".join(["best mean"] * (name == e.best) + tied + out + ["recommended"] * bool(row["recommended"]))
 
 
 def rows_left_out(e: ExperimentEstimate) -> Prose:
     """Where the rest of a long table is."""
     if len(e.summary) <= MOST_ROWS:
         return Prose("")
-    return Prose(f"The best of {count(len(e.summary), 'configuration')}; {code('experiment_summary.csv')} has all.")
+    return Prose(f"The best of {count(len(e.summary), 'arm')}; {code('experiment_summary.csv')} has all.")
 
 
-def confirmation_rows(confirmation: pd.DataFrame) -> list[dict[str, object]]:
+def confirmation_rows(confirmation: pd.DataFrame, objective: Objective) -> list[dict[str, object]]:
     """The frozen tied sets on fresh seeds."""
+    unit = difference_unit(objective)
     return [
         {
             "experiment": code(row["experiment"]),
-            "configuration": code(row["configuration"]),
-            "validation accuracy on fresh seeds": accuracy_cell(row, n=row["n"]),
-            "below the selection's best, points": deficit_cell(row),
+            "arm": code(row["label"]),
+            f"{objective.label} on fresh seeds": score_cell(objective, row, n=row["n"]),
+            f"below the selection's best{f', {unit}' if unit else ''}": deficit_cell(objective, row),
             "status": confirmation_status(row),
         }
         for row in confirmation.to_dict("records")

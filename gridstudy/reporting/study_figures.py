@@ -1,4 +1,4 @@
-"""The figures of the whole study: the noise floor, time, cheaper searches and the ranking by epoch.
+"""The figures of the whole study: the noise floor, time, cheaper searches, ranking and confusions.
 
 Drawn as those in `experiment_figures` are: on `ax` or on new axes, without pyplot, from numbers that the estimates and
 the study questions hold.
@@ -6,56 +6,69 @@ the study questions hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from gridstudy.records.tables import FOREIGN
 from gridstudy.reporting.plotting import (
-    COLOURS,
+    BLUE,
+    GREEN,
     GREY,
+    ORANGE,
     WIDTH,
-    Picture,
-    Row,
+    Figure,
+    Mark,
     Style,
-    draw_interval,
+    Unit,
+    arm_name,
+    blank,
+    draw_intervals,
+    drawing_of,
     extent,
-    figure_of,
+    legend_below,
     legend_mark,
-    make_style,
     new_axes,
-    set_legend,
-    set_legend_beneath,
-    set_percent,
+    new_drawing,
+    place_labels,
+    plain_name,
+    records,
+    set_number_ticks,
     split_words,
-    title_legend,
-    wrap,
+    spoken,
+    unit_of,
+    width_of,
+    wrap_label,
 )
-from gridstudy.statistics.comparisons import FOREIGN, TESTED
 from gridstudy.statistics.estimates import StudyEstimates
 from gridstudy.statistics.questions import HalvingAnswer, RandomSearchAnswer, RankingAnswer, StudyAnswers
 
-BELOW_FRONT = 0.06
-"""How far below the Pareto front's lowest point a configuration is still shown."""
-MOST_PANELS = 12
 LEAST_SEARCH = 10
 """A grid with fewer configurations leaves a cheaper search little to save."""
-SIX_NAMES = 6
+MOST_RUNS = 8
+MOST_CONFUSIONS = 8
+PAIRED = "paired"
+"""The label of comparisons that are paired by seed and have an interval."""
 
 
-def study_pictures(estimates: StudyEstimates, answers: StudyAnswers, styles: Mapping[str, Style]) -> Iterator[Picture]:
-    """The pictures of the whole study, in the order of the report."""
-    yield from _noise_pictures(estimates, styles)
-    yield from _time_pictures(estimates, styles)
-    yield from _search_pictures(answers, estimates.group)
-    yield from _ranking_pictures(answers, estimates.group)
+def study_figures(
+    study: StudyEstimates, answers: StudyAnswers, classes: pd.DataFrame, confusions: pd.DataFrame
+) -> Iterator[Figure]:
+    """The figures of the whole study but the first, in the order of the report."""
+    yield from _noise_figures(study)
+    yield from _time_figures(study)
+    yield from _search_figures(answers, study)
+    yield from _ranking_figures(answers, study)
+    yield from _confusion_figures(study, classes, confusions)
 
 
 # --- the noise floor -----------------------------------------------------------------------------------------------
@@ -63,62 +76,65 @@ def study_pictures(estimates: StudyEstimates, answers: StudyAnswers, styles: Map
 
 @dataclass(frozen=True)
 class SingleRuns:
-    """One configuration's accuracies, a seed each, under the names that experiments would have given it."""
+    """One configuration's scores, a seed each."""
 
     configuration: str
-    names: tuple[str, ...]
-    accuracies: tuple[float, ...]
+    seeds: tuple[int, ...]
+    scores: tuple[float, ...]
 
     @property
     def spread(self) -> float:
         """Highest minus lowest."""
-        return max(self.accuracies) - min(self.accuracies)
+        return max(self.scores) - min(self.scores)
 
 
-def single_runs(estimates: StudyEstimates) -> SingleRuns | None:
-    """The configuration that most experiments share and that is repeated; None where no seed is."""
-    trials = estimates.trials[~estimates.trials["diverged"].astype(bool)]
+def single_runs(study: StudyEstimates) -> SingleRuns | None:
+    """The first seeds of the configuration that most experiments share and that is repeated; None where none is."""
+    trials = study.trials[~study.trials["diverged"].astype(bool)]
     counts = trials.groupby("configuration").size()
-    uses = {str(name): _experiments_with(estimates, str(name)) for name, n in counts.items() if n > 1}
-    if not uses:
+    uses = study.summary.groupby("configuration")["experiment"].nunique()
+    repeated = [str(name) for name, n in counts.items() if n > 1]
+    if not repeated:
         return None
-    name = max(sorted(uses), key=lambda n: (len(uses[n]), n == "baseline", counts[n]))
-    accuracies = trials[trials["configuration"] == name].sort_values("seed")["validation_accuracy"].tolist()[:SIX_NAMES]
-    names = [*uses[name], *(f"run {i + 1}" for i in range(len(uses[name]), len(accuracies)))]
-    return SingleRuns(name, tuple(names[: len(accuracies)]), tuple(accuracies))
+    name = max(sorted(repeated), key=lambda n: (uses.get(n, 0), counts[n]))
+    rows = trials[trials["configuration"] == name].sort_values("seed").head(MOST_RUNS)
+    return SingleRuns(name, tuple(rows["seed"].astype(int)), tuple(rows["objective"].astype(float)))
 
 
-def _experiments_with(estimates: StudyEstimates, configuration: str) -> list[str]:
-    rows = estimates.summary[estimates.summary["configuration"] == configuration]
-    return [str(name) for name in rows["experiment"] if name != FOREIGN]
-
-
-def draw_single_runs(runs: SingleRuns, *, color: str = COLOURS[0], ax: Axes | None = None) -> Axes:
-    """A row per name, the accuracy of one run in each; the band is all that a change of seed does."""
-    ax = ax or new_axes()
-    rows = range(len(runs.accuracies))
-    ax.axvspan(min(runs.accuracies), max(runs.accuracies), color=color, alpha=0.12, linewidth=0)
-    ax.plot(runs.accuracies, rows, "o", color=color, markersize=9)
-    ax.set_yticks(rows, [wrap(name.replace("_", " "), 14) for name in runs.names])
-    ax.set_ylim(len(runs.accuracies) - 0.4, -0.6)
-    set_percent(ax, along="x", label="validation accuracy, one run each")
-    ax.set_title(f"{wrap(runs.configuration, 24)}, {len(rows)} single runs:\n{100 * runs.spread:.1f} points apart")
+def draw_single_runs(runs: SingleRuns, unit: Unit, *, ax: Axes | None = None) -> Axes:
+    """A row per seed with its score; the band is all that a change of seed does."""
+    ax = blank(ax or new_axes())
+    scores = pd.DataFrame({"score": np.array(runs.scores) * unit.factor, "seed": range(len(runs.seeds))})
+    ax.axvspan(scores["score"].min(), scores["score"].max(), color=BLUE, alpha=0.12, linewidth=0)
+    sns.scatterplot(scores, x="score", y="seed", color=BLUE, s=60, ax=ax, legend=False)
+    ax.set_yticks(range(len(runs.seeds)), [f"seed {seed}" for seed in runs.seeds])
+    ax.set(xlabel=unit.level, ylabel="", ylim=(len(runs.seeds) - 0.4, -0.6))
+    set_number_ticks(ax, along="x", most=5)
+    apart = unit.show_difference(runs.spread).lstrip("+")
+    ax.set_title(f"One configuration, {len(runs.seeds)} seeds:\n{apart} apart", loc="left")
     return ax
 
 
-def draw_pairing(comparisons: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def draw_pairing(comparisons: pd.DataFrame, unit: Unit, *, ax: Axes | None = None) -> Axes:
     """Spread of each pair's difference over seeds, paired against unpaired; below the diagonal pairing pays."""
-    ax = ax or new_axes()
-    points = 100 * comparisons[["unpaired_sd", "difference_sd"]].to_numpy(float)
+    ax = blank(ax or new_axes())
+    points = unit.factor * comparisons[["unpaired_sd", "difference_sd"]]
     ax.set(xscale="log", yscale="log")
-    alpha = min(0.6, 60 / len(points) + 0.12)
-    ax.scatter(points[:, 0], points[:, 1], s=14, color=COLOURS[2], alpha=alpha, linewidths=0)
-    ends = [points.min() * 0.9, points.max() * 1.1]
-    ax.plot(ends, ends, color=GREY, linewidth=1, linestyle="--")
+    sns.scatterplot(
+        points, x="unpaired_sd", y="difference_sd", s=12, color=GREY, alpha=min(0.6, 60 / len(points) + 0.12),
+        linewidth=0, ax=ax, legend=False,
+    )  # fmt: skip
+    ends = [float(points.to_numpy().min()) * 0.9, float(points.to_numpy().max()) * 1.1]
+    ax.plot(ends, ends, color="black", linewidth=1, linestyle="--")
+    unpaired, paired = points.median()
+    ax.plot(unpaired, paired, "D", color=ORANGE, markersize=9, markeredgecolor="white", zorder=5)
     for axis in (ax.xaxis, ax.yaxis):
         _set_log_ticks(axis)
-    ax.set(xlabel="unpaired (percentage points)", ylabel="paired by seed (percentage points)", xlim=ends, ylim=ends)
-    ax.set_title(f"standard deviation of {len(points):,} differences;\nbelow the line pairing sharpens")
+    ax.set(xlabel="not paired", ylabel="paired by seed", xlim=ends, ylim=ends)
+    ax.set_title(
+        f"Standard deviation of a difference{unit.points and f' ({unit.points.strip()})'}:\n"
+        f"median {unpaired:.2g}, and {paired:.2g} if paired", loc="left",
+    )  # fmt: skip
     return ax
 
 
@@ -129,146 +145,205 @@ def _set_log_ticks(axis: Axis) -> None:
     axis.set_major_formatter("{x:g}")
 
 
-def paired_comparisons(estimates: StudyEstimates) -> pd.DataFrame:
+def paired_comparisons(study: StudyEstimates) -> pd.DataFrame:
     """The paired comparisons with enough seeds for a spread, each pair of configurations once."""
-    table = estimates.comparisons
-    known = (table["label"] == TESTED[0]) & (table["difference_sd"] > 0) & (table["unpaired_sd"] > 0)
+    table = study.comparisons
+    known = (table["label"] == PAIRED) & (table["difference_sd"] > 0) & (table["unpaired_sd"] > 0)
     return table[known].drop_duplicates(["a", "b"])
 
 
-def _noise_pictures(estimates: StudyEstimates, styles: Mapping[str, Style]) -> Iterator[Picture]:
-    runs, comparisons = single_runs(estimates), paired_comparisons(estimates)
+def _noise_figures(study: StudyEstimates) -> Iterator[Figure]:
+    runs, comparisons, unit = single_runs(study), paired_comparisons(study), unit_of(study.description.objective)
     if runs is None:
         return
-    width = 8.6 if len(comparisons) else 6.0
-    axes = Figure(figsize=(width, 4.6), layout="constrained").subplots(1, 1 + bool(len(comparisons)), squeeze=False)
-    style = styles.get(runs.configuration, make_style(0))
-    draw_single_runs(runs, color=style.color, ax=axes[0, 0])
-    if len(comparisons):
-        draw_pairing(comparisons, ax=axes[0, 1])
-    n_runs, spread = len(runs.accuracies), f"{100 * runs.spread:.1f} points"
-    apart = f"{n_runs} runs of {runs.configuration}, alike but for the seed, lie {spread} apart"
-    right = (
-        "; each mark on the right is a pair of configurations compared over the same seeds" if len(comparisons) else ""
-    )
-    yield Picture(
-        "noise_floor", "The noise floor: one configuration as single runs would have reported it",
-        f"{apart}; single-run studies report such differences as findings{right}; {split_words(estimates.group)}.",
-        f"{apart}.", figure_of(axes[0, 0]),
+    both = len(comparisons) > 0
+    drawing = new_drawing(8.6 if both else 5.0, 4.2, left=0.85, right=0.2, top=0.65, bottom=0.62)
+    drawing.subplots_adjust(wspace=0.28)
+    axes = drawing.subplots(1, 1 + both, squeeze=False)
+    draw_single_runs(runs, unit, ax=axes[0, 0])
+    if both:
+        draw_pairing(comparisons, unit, ax=axes[0, 1])
+    spread = unit.show_difference(runs.spread).lstrip("+")
+    apart = f"{len(runs.scores)} runs of {runs.configuration}, alike except for the seed, lie {spread} apart"
+    right = "; right: each dot is a pair of configurations compared over the same seeds, the diamond their median"
+    yield Figure(
+        "noise_floor", "noise", "How far do runs differ that differ in the seed only?",
+        f"{apart}; a study of single runs would report such differences as findings{right * both}; "
+        f"{split_words(study)}.",
+        f"{apart}.", drawing=drawing,
     )  # fmt: skip
 
 
 # --- time ----------------------------------------------------------------------------------------------------------
 
 
-def time_points(estimates: StudyEstimates) -> pd.DataFrame:
-    """Each stable configuration once, by seconds per trial, with `on_front`: nothing faster is as accurate."""
-    rows = estimates.summary[(estimates.summary["n"] > 0) & (estimates.summary["n_diverged"] == 0)]
-    rows = rows[(rows["experiment"] != FOREIGN) & (rows["seconds_mean"] > 0)].drop_duplicates("configuration")
-    rows = rows.sort_values(["seconds_mean", "validation_accuracy_mean"], ascending=[True, False], kind="stable")
-    best_before = rows["validation_accuracy_mean"].cummax().shift(fill_value=-1.0)
-    return rows.assign(on_front=rows["validation_accuracy_mean"] > best_before).reset_index(drop=True)
+def time_points(study: StudyEstimates) -> pd.DataFrame:
+    """Each stable configuration once, by seconds per trial, with `on_front`: nothing faster scores as well.
 
-
-def draw_time(points: pd.DataFrame, *, styles: Mapping[str, Style], ax: Axes | None = None) -> Axes:
-    """Mean accuracy against seconds per trial; the Pareto front with intervals, its configurations in the legend.
-
-    What lies far below the front is outside the picture.
+    `label` names it by the first experiment that has it.
     """
-    front = points[points["on_front"]]
-    handles = [_front_mark(row, styles) for row in front.iloc[::-1].to_dict("records")]
-    ax = ax or new_axes(_height_for(handles), 9.0)
-    ax.step(front["seconds_mean"], front["validation_accuracy_mean"], where="post", color=GREY, linewidth=1, zorder=1)
-    lowest = front["validation_accuracy_mean"].min() - BELOW_FRONT
-    for row in points[points["validation_accuracy_mean"] >= lowest].to_dict("records"):
-        _draw_timed(ax, row, styles[row["configuration"]])
+    sign = study.description.objective.sign
+    rows = study.summary[(study.summary["n"] > 0) & (study.summary["n_diverged"] == 0)]
+    rows = rows[(rows["experiment"] != FOREIGN) & (rows["seconds_median"] > 0)].drop_duplicates("configuration")
+    rows = rows.assign(score=sign * rows["objective_mean"])
+    rows = rows.sort_values(["seconds_median", "score"], ascending=[True, False], kind="stable")
+    best_before = rows["score"].cummax().shift(fill_value=-np.inf)
+    by_name = {estimate.experiment.name: estimate for estimate in study.experiments}
+    labels = [
+        f"{spoken(name)}: {arm_name(by_name[name], configuration)}"
+        for name, configuration in zip(rows["experiment"], rows["configuration"], strict=True)
+    ]
+    return rows.assign(label=labels, on_front=rows["score"] > best_before).reset_index(drop=True)
+
+
+def draw_time(points: pd.DataFrame, unit: Unit, *, margin: float, ax: Axes | None = None) -> Axes:
+    """Mean score against median seconds per trial; the Pareto front in blue with intervals, its steps labelled.
+
+    Of the front, those are labelled that gain more than the margin over the last label. The worst quarter of the rest
+    may lie outside the picture.
+    """
+    ax = blank(ax or new_axes(4.8, right=2.3, width=8.6))
+    shown = points.assign(**{f"{k}": points[f"objective_{k}"] * unit.factor for k in ("mean", "low", "high")})
+    front = shown[shown["on_front"]]
     ax.set_xscale("log")
+    sns.scatterplot(shown[~shown["on_front"]], x="seconds_median", y="mean", color=GREY, alpha=0.4, s=22, linewidth=0,
+                    ax=ax, legend=False)  # fmt: skip
+    ax.step(front["seconds_median"], front["mean"], where="post", color=BLUE, linewidth=1, zorder=1)
+    draw_intervals(ax, *(front[name].to_numpy(float) for name in ("seconds_median", "low", "high")), color=BLUE)
+    sns.scatterplot(front, x="seconds_median", y="mean", color=BLUE, s=45, ax=ax, legend=False, zorder=4)
+    _limit_time(ax, shown, unit)
     _set_log_ticks(ax.xaxis)
-    ax.set_xlabel("seconds per trial (mean over seeds)")
-    set_percent(ax, along="y")
-    set_legend(ax, handles)
-    title_legend(ax, "Pareto front")
+    set_number_ticks(ax, along="y", most=7)
+    ax.set(xlabel="seconds per trial (median over seeds)", ylabel=unit.level)
+    _label_front(ax, steps_of_front(front, margin=margin))
     return ax
 
 
-def _height_for(handles: Sequence[Artist]) -> float:
-    n_lines = sum(1 + str(handle.get_label()).count("\n") for handle in handles)
-    return max(5.6, 1.4 + 0.185 * n_lines + 0.06 * len(handles))
+def steps_of_front(front: pd.DataFrame, *, margin: float) -> pd.DataFrame:
+    """The front's fastest and best, and between them what gains more than the margin over the step before."""
+    kept: list[int] = []
+    for i, score in enumerate(front["score"]):
+        if not kept or score > front["score"].iloc[kept[-1]] + margin:
+            kept.append(i)
+    if kept[-1] != len(front) - 1:
+        kept[-1:] = [len(front) - 1] if len(kept) > 1 else [kept[0], len(front) - 1]
+    return front.iloc[kept]
 
 
-def _draw_timed(ax: Axes, row: Row, style: Style) -> None:
-    place, mean = row["seconds_mean"], row["validation_accuracy_mean"]
-    if not row["on_front"]:
-        ax.plot(place, mean, style.marker, color=style.color, alpha=0.3, markersize=5)
+def _limit_time(ax: Axes, shown: pd.DataFrame, unit: Unit) -> None:
+    """The front and the better three quarters of all points, with a little room."""
+    goodness = unit.sign * shown["mean"]
+    kept = shown[shown["on_front"] | (goodness >= goodness.quantile(0.25))]
+    low, high = float(np.nanmin(kept[["low", "mean"]])), float(np.nanmax(kept[["high", "mean"]]))
+    pad = 0.05 * ((high - low) or 1.0)
+    ax.set_ylim(low - pad, high + pad)
+
+
+def _label_front(ax: Axes, steps: pd.DataFrame) -> None:
+    """Names to the right of the axes, each joined to its point by a thin line."""
+    labels = [wrap_label(str(label), 28) for label in steps["label"]]
+    places = place_labels(ax, steps["mean"], labels)
+    for label, row, place in zip(labels, records(steps), places, strict=True):
+        ax.annotate(
+            label, (row["seconds_median"], row["mean"]), xytext=(1.02, place), textcoords=("axes fraction", "data"),
+            va="center", fontsize="small", annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkB": 4, "relpos": (0, 0.5)},
+        )  # fmt: skip
+
+
+def _time_figures(study: StudyEstimates) -> Iterator[Figure]:
+    if "seconds_median" not in study.summary:
         return
-    low, high = row["validation_accuracy_low"], row["validation_accuracy_high"]
-    draw_interval(ax, place, low, high, style.color, upright=True)
-    ax.plot(place, mean, style.marker, color=style.color, zorder=4)
-
-
-def _front_mark(row: Row, styles: Mapping[str, Style]) -> Artist:
-    style = styles[str(row["configuration"])]
-    return legend_mark(wrap(str(row["configuration"]), 26), style.marker, color=style.color, face=style.color)
-
-
-def _time_pictures(estimates: StudyEstimates, styles: Mapping[str, Style]) -> Iterator[Picture]:
-    points = time_points(estimates)
+    points, objective = time_points(study), study.description.objective
     if len(points) < 3:
         return
-    front = points[points["on_front"]]
-    mixed = {column for e in estimates.experiments for column in e.mixed if column in ("host", "device")}
+    unit, front = unit_of(objective), points[points["on_front"]]
+    mixed = {column for e in study.experiments for column in e.mixed if column in ("host", "device")}
     labels = (f"times from more than one {' and '.join(sorted(mixed))}",) if mixed else ()
-    yield Picture(
-        "time_and_accuracy", "What does accuracy cost in time?",
-        f"{len(points)} stable configurations, n = {extent(points['n'])} seeds; marks in the legend are on the Pareto "
-        "front (nothing faster is as accurate), with 95 % t intervals over seeds; what lies more than "
-        f"{100 * BELOW_FRONT:g} points below it is not shown; {split_words(estimates.group)}.",
-        f"Accuracy against seconds per trial; the front runs from {front['configuration'].iloc[0]} "
-        f"to {front['configuration'].iloc[-1]}.",
-        figure_of(draw_time(points, styles=styles)), labels=labels,
+    ax = draw_time(points, unit, margin=study.margin)
+    yield Figure(
+        f"time_and_{plain_name(objective.quantity)}", "time", f"What does {spoken(objective.quantity)} cost in time?",
+        f"{len(points)} stable configurations, n = {extent(points['n'])} seeds; in blue the Pareto front (nothing "
+        "faster scores as well) with 95 % t intervals over seeds, labelled where it gains more than the margin; "
+        f"what lies far below the front is not shown; {split_words(study)}.",
+        f"{objective.label.capitalize()} against seconds per trial; the front runs from {front['label'].iloc[0]} "
+        f"to {front['label'].iloc[-1]}.",
+        labels=labels, drawing=drawing_of(ax),
+        marks=tuple(
+            Mark(ax, r["seconds_median"], r["objective_mean"] * unit.factor,
+                 f"{r['label']}: {unit.show_interval(r['objective_mean'], r['objective_low'], r['objective_high'])}, "
+                 f"n = {r['n']:.0f}, {r['seconds_median']:.2g} s") for r in records(front)
+        ),
     )  # fmt: skip
 
 
 # --- cheaper searches ----------------------------------------------------------------------------------------------
 
-REPORTED, HONEST, ETA_MARKS = COLOURS[1], COLOURS[0], {2: ("^", COLOURS[3]), 3: ("v", COLOURS[2])}
+ETA_MARKS = {2: "^", 3: "v"}
 
 
-def draw_search(search: RandomSearchAnswer, halvings: Sequence[HalvingAnswer] = (), *, ax: Axes | None = None) -> Axes:
+def draw_search(
+    search: RandomSearchAnswer, halvings: Sequence[HalvingAnswer], unit: Unit, *, ax: Axes | None = None
+) -> Axes:
     """What the best of m random trials reports and is worth, m up to the whole grid, and what halving is worth."""
-    ax = ax or new_axes()
+    ax = blank(ax or new_axes())
     trials = np.arange(1, search.n_configurations + 1)
-    for intervals, color, line in ((search.reported, REPORTED, "--"), (search.honest, HONEST, "-")):
-        values = np.array(intervals, float)
-        ax.plot(trials, values[:, 0], line, color=color)
+    for intervals, color, line in ((search.reported, ORANGE, "--"), (search.honest, BLUE, "-")):
+        values = np.array(intervals, float) * unit.factor
+        sns.lineplot(x=trials, y=values[:, 0], color=color, linestyle=line, errorbar=None, ax=ax, legend=False)
         ax.fill_between(trials, values[:, 1], values[:, 2], color=color, alpha=0.13, linewidth=0)
-    at = search.honest[search.sufficient - 1].value
-    ax.plot(search.sufficient, at, "o", color=HONEST, markerfacecolor="white", markersize=9, zorder=4)
     for halving in halvings:
-        _draw_halving(ax, halving, search)
-    ax.set_xlim(0, search.n_configurations + 1)
+        _draw_halving(ax, halving, search, unit)
+    _mark_grid(ax, search, unit)
+    ax.set_xlim(0, search.n_configurations * 1.06)
+    _limit_search(ax, search, unit)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    ax.set_xlabel(f"trials' worth of training (grid: {search.n_configurations})")
-    set_percent(ax, along="y")
+    ax.set(xlabel="", ylabel="")
+    set_number_ticks(ax, along="y", most=5)
     return ax
 
 
-def _draw_halving(ax: Axes, halving: HalvingAnswer, search: RandomSearchAnswer) -> None:
+def _limit_search(ax: Axes, search: RandomSearchAnswer, unit: Unit) -> None:
+    """From the best reported down to half as far again as what suffices is worth; what is worse may be cut off."""
+    reported, enough = np.array(search.reported, float), np.array(search.honest[search.sufficient - 1], float)
+    best = np.nanmax(unit.sign * reported)
+    worst = np.nanmin(unit.sign * enough)
+    ends = unit.factor * unit.sign * np.array([worst - 0.5 * (best - worst), best + 0.05 * (best - worst)])
+    if np.ptp(ends) > 0:
+        ax.set_ylim(*np.sort(ends))
+
+
+def _mark_grid(ax: Axes, search: RandomSearchAnswer, unit: Unit) -> None:
+    """The whole grid at the end of both lines, the gap between them, and the trials that suffice."""
+    n, ends = search.n_configurations, [side[-1].value * unit.factor for side in (search.reported, search.honest)]
+    ax.plot([n, n], ends, "s", color="black", markersize=6, zorder=5)
+    ax.annotate("", (n, ends[1]), (n, ends[0]), arrowprops={"arrowstyle": "<->", "color": "black", "linewidth": 0.8})
+    gap = unit.show_difference(search.optimism.value).lstrip("+")
+    ax.annotate(f"whole grid: reports\n{gap} too much", (n, float(np.mean(ends))), xytext=(-6, 0), ha="right",
+                va="center", textcoords="offset points", fontsize="x-small")  # fmt: skip
+    at = search.honest[search.sufficient - 1].value * unit.factor
+    ax.plot(search.sufficient, at, "o", color=BLUE, markerfacecolor="white", markersize=8, zorder=4)
+
+
+def _draw_halving(ax: Axes, halving: HalvingAnswer, search: RandomSearchAnswer, unit: Unit) -> None:
     """Halving at its share of the grid's epochs, as far below the grid's honest value as it lost."""
-    marker, color = ETA_MARKS[halving.eta]
     place, grid = halving.epochs_share * search.n_configurations, search.honest[-1].value
-    low, high = grid - halving.lost.high, grid - halving.lost.low
-    draw_interval(ax, place, low, high, color, upright=True)
-    ax.plot(place, grid - halving.lost.value, marker, color=color, markersize=9, zorder=4)
+    low, value, high = (
+        unit.factor * (grid - unit.sign * lost) for lost in (halving.lost.high, halving.lost.value, halving.lost.low)
+    )
+    draw_intervals(ax, np.array([place]), np.array([low]), np.array([high]), color=GREEN, width=1.5)
+    ax.plot(place, value, ETA_MARKS[halving.eta], color=GREEN, markersize=8, zorder=4)
 
 
-def search_legend() -> list[Artist]:
+def search_legend(halvings: Sequence[HalvingAnswer]) -> list[Artist]:
     """The marks of `draw_search`."""
-    marks = [legend_mark(f"successive halving, eta {e}", m, color=c, face=c, size=9) for e, (m, c) in ETA_MARKS.items()]
+    etas = sorted({halving.eta for halving in halvings})
     return [
-        Line2D([], [], linestyle="--", color=REPORTED, label="random search: what it reports"),
-        Line2D([], [], color=HONEST, label="random search: worth on other seeds"),
-        legend_mark("as good as the grid, within the margin", "o", face="white", color=HONEST, size=9), *marks,
+        Line2D([], [], linestyle="--", color=ORANGE, label="random search: reported by its best run"),
+        Line2D([], [], color=BLUE, label="random search: worth on other seeds"),
+        legend_mark("as good as the grid, within the margin", Style(BLUE, "o", "white", ""), size=8),
+        legend_mark("the whole grid", Style("black", "s", "black", ""), size=6),
+        *(legend_mark(f"successive halving, eta {e}", Style(GREEN, ETA_MARKS[e], GREEN, ""), size=8) for e in etas),
     ]  # fmt: skip
 
 
@@ -278,89 +353,176 @@ def searches_shown(answers: StudyAnswers) -> list[RandomSearchAnswer]:
     return [s for s in ranked if s.n_configurations >= LEAST_SEARCH][:4] or ranked[:1]
 
 
-def _search_pictures(answers: StudyAnswers, group: Mapping[str, object]) -> Iterator[Picture]:
-    searches = searches_shown(answers)
+def _search_figures(answers: StudyAnswers, study: StudyEstimates) -> Iterator[Figure]:
+    searches, unit = searches_shown(answers), unit_of(study.description.objective)
     if not searches:
         return
-    figure, panels = panel_grid(len(searches), columns=2, height=3.2)
-    for search, ax in zip(searches, panels, strict=True):
-        draw_search(search, [h for h in answers.halvings if h.experiment == search.experiment], ax=ax)
-        ax.set_title(search.experiment.replace("_", " "))
-    set_legend_beneath(figure, search_legend(), 2)
+    shown = {s.experiment: [h for h in answers.halvings if h.experiment == s.experiment] for s in searches}
+    columns = min(2, len(searches))
+    rows = -(-len(searches) // columns)
+    drawing = new_drawing(4.3 * columns + 0.4, 0.75 + 2.7 * rows, left=0.8, right=0.15, top=0.35, bottom=0.6)
+    drawing.subplots_adjust(hspace=0.32, wspace=0.17)
+    grid = drawing.subplots(rows, columns, squeeze=False)
+    for search, ax in zip(searches, grid.ravel(), strict=False):
+        draw_search(search, shown[search.experiment], unit, ax=ax)
+        ax.set_title(f"{spoken(search.experiment)}: {search.n_configurations} configurations", loc="left")
+    for ax in grid.ravel()[len(searches) :]:
+        ax.set_axis_off()
+    for ax in grid[:, 0]:
+        ax.set_ylabel(unit.level)
+    for ax in grid[-1]:
+        ax.set_xlabel("trials' worth of training")
+    legend_below(drawing, search_legend([h for found in shown.values() for h in found]))
     enough = "; ".join(
         f"{s.experiment}: {s.sufficient} of {s.n_configurations} random trials suffice" for s in searches
     )
-    yield Picture(
-        "search_cost", "What did grid search cost against random search and successive halving?",
+    yield Figure(
+        "search_cost", "search", "Would a cheaper search have found as good a configuration as the whole grid?",
         f"{enough}; replayed on the records, n = {extent(pd.Series([s.n_seeds for s in searches]))} seeds, each a "
-        "search of its own; 'worth' is the choice's accuracy on seeds that did not choose it; 95 % t intervals; "
-        f"{split_words(group)}.",
-        f"Accuracy found against trials spent. {enough}.", figure,
+        "search of its own; 'worth' is the score of the choice on seeds that did not choose it; 95 % t intervals; "
+        f"{split_words(study)}.",
+        f"Score found against trials spent. {enough}.", drawing=drawing,
     )  # fmt: skip
-
-
-def panel_grid(n_panels: int, *, columns: int, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure with that many panels of `height` inches, in rows of `columns`."""
-    columns = min(columns, n_panels)
-    rows = -(-n_panels // columns)
-    figure = Figure(figsize=(WIDTH + (columns > 1), 1.8 + height * rows))
-    figure.set_layout_engine("constrained", h_pad=0.09, w_pad=0.07)
-    panels = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
-    for ax in panels[n_panels:]:
-        ax.remove()
-    return figure, panels[:n_panels]
 
 
 # --- ranking by epoch ----------------------------------------------------------------------------------------------
 
-TAU, SHARE = COLOURS[0], COLOURS[3]
+
+def ranking_table(rankings: Sequence[RankingAnswer]) -> pd.DataFrame:
+    """A row per experiment, a column per epoch: how often the leader belongs to the final tied set, in percent."""
+    shares = {r.experiment: {at.epoch: 100 * at.share_tied for at in r.rankings} for r in rankings}
+    table = pd.DataFrame.from_dict(shares, orient="index")
+    return table[sorted(table.columns)]
 
 
-def draw_ranking(ranking: RankingAnswer, *, ax: Axes | None = None) -> Axes:
-    """Kendall's tau with the final ranking and how often the winner is in the final tied set, by epoch."""
-    ax = ax or new_axes()
-    epochs = [r.epoch for r in ranking.rankings]
-    tau = np.array([r.tau for r in ranking.rankings], float)
-    ax.plot(epochs, tau[:, 0], "-o", color=TAU, markersize=4)
-    ax.fill_between(epochs, tau[:, 1], tau[:, 2], color=TAU, alpha=0.15, linewidth=0)
-    ax.plot(epochs, [r.share_tied for r in ranking.rankings], "--s", color=SHARE, markersize=4)
-    if ranking.sufficient is not None:
-        ax.axvline(ranking.sufficient, color=GREY, linewidth=1, linestyle=":")
-    ax.set_ylim(min(-0.05, float(np.nanmin(tau)) - 0.05), 1.08)
-    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    ax.set_xlabel("epoch")
+def draw_rankings(rankings: Sequence[RankingAnswer], *, ax: Axes | None = None) -> Axes:
+    """`ranking_table` as a heatmap; a frame marks the first epoch from which on the winner is safe."""
+    table = ranking_table(rankings)
+    labels = [f"{spoken(r.experiment)} ({r.n_tied} of {r.n_configurations} tied)" for r in rankings]
+    if ax is None:
+        left = width_of(labels) + 0.25
+        height = 1.0 + 0.34 * len(table)
+        ax = new_drawing(WIDTH + 0.6, height, left=left, right=0.2, top=0.1, bottom=0.62).subplots()
+    sns.heatmap(table, annot=len(table.columns) <= 20, fmt=".0f", cmap="Blues", vmin=0, vmax=100, linewidths=0.5, ax=ax,
+                cbar=False, yticklabels=labels, annot_kws={"fontsize": "x-small"})  # fmt: skip
+    for i, ranking in enumerate(rankings):
+        if ranking.sufficient is not None:
+            ax.add_patch(Rectangle((ranking.sufficient - 1 + 0.05, i + 0.05), 0.9, 0.9, fill=False,
+                                   edgecolor=ORANGE, linewidth=2.2))  # fmt: skip
+    ax.tick_params(axis="x", rotation=0)
+    ax.grid(visible=False)
+    ax.set(xlabel="epoch (in the cells: % of resampled seeds)", ylabel="")
     return ax
 
 
-def ranking_legend() -> list[Artist]:
-    """The marks of `draw_ranking`."""
-    return [
-        Line2D([], [], color=TAU, marker="o", markersize=4, label="Kendall's tau with the final ranking"),
-        Line2D(
-            [], [], color=SHARE, marker="s", markersize=4, linestyle="--", label="winner in the final tied set (share)"
-        ),
-        Line2D([], [], color=GREY, linewidth=1, linestyle=":", label="first epoch that suffices"),
-    ]
-
-
-def _ranking_pictures(answers: StudyAnswers, group: Mapping[str, object]) -> Iterator[Picture]:
-    telling = [r for r in answers.rankings if not r.is_vacuous][:MOST_PANELS]
+def _ranking_figures(answers: StudyAnswers, study: StudyEstimates) -> Iterator[Figure]:
+    telling = [r for r in answers.rankings if not r.is_vacuous]
     if not telling:
         return
-    figure, panels = panel_grid(len(telling), columns=3, height=2.2)
-    for ranking, ax in zip(telling, panels, strict=True):
-        draw_ranking(ranking, ax=ax)
-        ax.set_title(
-            f"{wrap(ranking.experiment.replace('_', ' '), 24)}\n{ranking.n_tied} of {ranking.n_configurations} tied"
-        )
-    set_legend_beneath(figure, ranking_legend(), 2)
+    ax = draw_rankings(telling)
+    frame = Patch(fill=False, edgecolor=ORANGE, linewidth=2, label="framed: the first epoch that suffices")
+    legend_below(drawing_of(ax), [frame])
     silent = [r.experiment for r in answers.rankings if r.is_vacuous]
-    left_out = f"; left out, all being tied at the end: {', '.join(silent)}" if silent else ""
+    left_out = f"; left out, because all are tied at the end: {', '.join(silent)}" if silent else ""
     first = "; ".join(f"{r.experiment}: {f'epoch {r.sufficient}' if r.sufficient else 'none'}" for r in telling)
-    yield Picture(
-        "ranking_by_epoch", "Would fewer epochs have found the best configuration?",
-        f"First epoch from which the winner is in the final tied set in at least 95 % of resamples: {first}; "
-        f"n = {extent(pd.Series([r.n_seeds for r in telling]))} seeds, bands hold 95 % of resampled seeds{left_out}; "
-        f"{split_words(group)}.",
-        f"Agreement of the ranking at each epoch with the final one. First epoch that suffices: {first}.", figure,
+    yield Figure(
+        "ranking_by_epoch", "ranking", "Would fewer epochs have found the best configuration?",
+        "In percent of resampled seeds: how often the leader at that epoch belongs to the final tied set; an epoch "
+        f"suffices if from then on it does in at least 95 %; n = {extent(pd.Series([r.n_seeds for r in telling]))} "
+        f"seeds{left_out}; {split_words(study)}.",
+        f"The first epoch that suffices, by experiment: {first}.",
+        f"One epoch suffices in {sum(r.sufficient == 1 for r in telling)} of {len(telling)} experiments.",
+        drawing=drawing_of(ax),
     )  # fmt: skip
+
+
+# --- confusions ----------------------------------------------------------------------------------------------------
+
+
+def chosen_confusions(study: StudyEstimates, classes: pd.DataFrame, confusions: pd.DataFrame) -> Confused | None:
+    """Those of the configuration with the best mean, of the recommended ones where there are any; None without rows."""
+    rows = study.summary[study.summary["configuration"].isin(classes["configuration"])]
+    if rows.empty:
+        return None
+    score = study.description.objective.sign * rows["objective_mean"]
+    ranked = rows.assign(score=score, chosen=rows["recommended"].astype(bool)).sort_values(["chosen", "score"])
+    name = str(ranked["configuration"].iloc[-1])
+    tables = [table[table["configuration"] == name] for table in (classes, confusions)]
+    own, pairs = (table[table["experiment"] == table["experiment"].iloc[0]] for table in tables)
+    wrong = pairs[(pairs["true"] != pairs["predicted"]) & (pairs["n"] > 0)]
+    return Confused(
+        name, own.sort_values("share", kind="stable", ignore_index=True),
+        wrong.sort_values("share", ascending=False, kind="stable", ignore_index=True).head(MOST_CONFUSIONS),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Confused:
+    """The classes of one configuration, the hardest first (CLASS_COLUMNS), and the pairs that it confuses most."""
+
+    configuration: str
+    classes: pd.DataFrame
+    pairs: pd.DataFrame
+
+
+def draw_classes(classes: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """The share of each class that was right, the hardest on top."""
+    ax = blank(ax or new_axes())
+    table = classes.assign(place=np.arange(len(classes), dtype=float))
+    table[["share", "low", "high"]] *= 100
+    places, lows, highs = (table[name].to_numpy(float) for name in ("place", "low", "high"))
+    draw_intervals(ax, places, lows, highs, color=BLUE, upright=False)
+    sns.scatterplot(table, x="share", y="place", color=BLUE, s=45, ax=ax, legend=False, zorder=4)
+    ax.set_yticks(table["place"], table["class"])
+    ax.set(xlabel="right (% of the class)", ylabel="", ylim=(len(table) - 0.4, -0.6))
+    set_number_ticks(ax, along="x", most=5)
+    return ax
+
+
+def draw_pairs(pairs: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """The pairs of classes that are confused most: which share of the first was taken for the second."""
+    ax = blank(ax or new_axes())
+    table = pairs.assign(percent=100 * pairs["share"], pair=_pair_names(pairs))
+    sns.barplot(table, x="percent", y="pair", color=BLUE, errorbar=None, ax=ax)
+    for place, percent in enumerate(table["percent"]):
+        ax.annotate(f"{percent:.1f}", (percent, place), xytext=(3, 0), textcoords="offset points", va="center",
+                    fontsize="small")  # fmt: skip
+    ax.set(xlabel="confused (% of the first class)", ylabel="", xlim=(0, 1.15 * table["percent"].max()))
+    return ax
+
+
+def _pair_names(pairs: pd.DataFrame) -> pd.Series:
+    return pairs["true"] + " taken for " + pairs["predicted"]
+
+
+def _confusion_figures(study: StudyEstimates, classes: pd.DataFrame, confusions: pd.DataFrame) -> Iterator[Figure]:
+    found = chosen_confusions(study, classes, confusions)
+    if found is None:
+        return
+    left, gap, panel = width_of(found.classes["class"]) + 0.25, width_of(_pair_names(found.pairs)) + 0.3, 2.4
+    height = 0.95 + 0.27 * max(len(found.classes), len(found.pairs))
+    n_panels = 1 + bool(len(found.pairs))
+    width = left + panel + 0.25 + (gap + panel) * (n_panels - 1)
+    drawing = new_drawing(width, height, left=left, right=0.25, top=0.1, bottom=0.62)
+    drawing.subplots_adjust(wspace=gap / panel)
+    axes = drawing.subplots(1, n_panels, squeeze=False)[0]
+    draw_classes(found.classes, ax=axes[0])
+    if n_panels > 1:
+        draw_pairs(found.pairs, ax=axes[1])
+    words = _hardest(found)
+    n_seeds = extent(found.classes["n_seeds"])
+    yield Figure(
+        "confusion", "confusion", "Which classes does the best configuration confuse?",
+        f"Configuration {study.labels.get(found.configuration, found.configuration)} after the last epoch, "
+        f"n = {n_seeds} seeds, 95 % t intervals over seeds; {split_words(study)}; the test examples are not looked at.",
+        words, words, drawing=drawing,
+    )  # fmt: skip
+
+
+def _hardest(found: Confused) -> str:
+    first = found.classes.iloc[0]
+    words = f"{first['class']} is hardest, {100 * first['share']:.1f} % right"
+    if len(found.pairs):
+        pair = found.pairs.iloc[0]
+        words += f"; {pair['true']} is taken for {pair['predicted']} in {100 * pair['share']:.1f} %"
+    return f"{words}."

@@ -2,203 +2,278 @@
 
 from __future__ import annotations
 
-import html
 import math
-import re
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Hashable, Mapping
+from typing import Any
 
-from gridstudy.reporting.phrases import IN_STUDIES, Prose, code, codes, count, enumeration, of, seeds, span
+from gridstudy.core.trial import LEAST_SEEDS
+from gridstudy.reporting.phrases import (
+    Prose,
+    code,
+    codes,
+    count,
+    difference_numbers,
+    difference_unit,
+    enumeration,
+    fixed,
+    of,
+    percent,
+    plain,
+    sentence,
+    terminal,
+)
 from gridstudy.reporting.question_sentences import interaction_sentence
-from gridstudy.reporting.result_sentences import contrast_effect, summary_accuracy
-from gridstudy.statistics.comparisons import LEAST_SEEDS
+from gridstudy.reporting.result_sentences import (
+    answer,
+    follow_up_sentences,
+    label,
+    score_cell,
+    summary_score,
+)
+from gridstudy.statistics.comparisons import POWER
+from gridstudy.statistics.confusion import most_confused
 from gridstudy.statistics.estimates import ExperimentEstimate
 from gridstudy.statistics.findings import (
     Findings,
     missing_experiments,
     ranked_experiments,
     study_experiments,
+    study_facts,
     unresolved_experiments,
 )
-from gridstudy.statistics.verdicts import CANNOT_TELL, CONTRADICTED, EQUIVALENT, STUDY_FAMILY, SUPPORTED, Verdict
+from gridstudy.statistics.verdicts import CANNOT_TELL, CONTRADICTED, EQUIVALENT, SUPPORTED
+
+SCREEN_WIDTH = 100
+INDENT = " " * 12
 
 
-def summary_lines(findings: Findings, facts: Mapping[str, float]) -> list[str]:
-    """The first page for a terminal, a line for each of its parts."""
-    ours, others = own_verdicts(findings, ours=True), own_verdicts(findings, ours=False)
-    lines = {
-        "read": read_sentence(facts),
-        "question": question(findings),
-        "answer": verdict_overview(ours),
-        "effects": effects_sentence(ours),
-        "follow-up": verdict_overview(others) if others else "",
+# --- the screen ----------------------------------------------------------------------------------------------------
+
+
+def first_screen(findings: Findings) -> list[str]:
+    """What the analysis prints: what it read, an answer to each question, how sure that is, and what to do next."""
+    facts = study_facts(findings)
+    lines = screen_lines("read", read_sentence(dict(zip(facts["quantity"], facts["value"], strict=True))))
+    for words in findings.description.labels:
+        lines += screen_lines("note", plain(words))
+    for e in study_experiments(findings):
+        lines += screen_lines(e.experiment.name, *experiment_answer(findings, e))
+    for key, text in {
+        "verdicts": verdict_overview(findings),
         "interaction": interaction_sentence(findings),
         "noise": noise_summary(findings),
         "caveats": " ".join(caveats(findings)),
-    }
-    return [f"{key:<12}{terminal(text)}" for key, text in lines.items() if text]
+        "next": next_sentence(findings),
+    }.items():
+        lines += screen_lines(key, text)
+    return lines
 
 
-def terminal(text: str) -> str:
-    """Markdown as a terminal shows it."""
-    return html.unescape(re.sub(r"\\([\\`*\[\]|])", r"\1", text.replace("**", "").replace("`", "")))
+def screen_lines(key: str, *texts: str) -> list[str]:
+    """Texts beside a key, wrapped, each on lines of its own; nothing where they are all empty."""
+    indent, name = len(INDENT) * " ", terminal(key)
+    found = [
+        line
+        for text in texts
+        for line in textwrap.wrap(
+            terminal(text), SCREEN_WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+        )
+    ]
+    if found and len(name) < len(indent):
+        return [f"{name:<{len(indent)}}{found[0].lstrip()}", *found[1:]]
+    return [name, *found] if found else []
 
 
 def read_sentence(facts: Mapping[str, float]) -> Prose:
-    """What the logs held."""
+    """What the logs held; what is not there is not named."""
     kinds = {f"trials {word}": word for word in ("complete", "diverged", "failed", "interrupted")}
     kinds |= {"files unreadable": "unreadable", "trials foreign": "foreign"}
-    return Prose(", ".join(f"{facts[quantity]:,.0f} {word}" for quantity, word in kinds.items()))
+    shown = [f"{facts[q]:,.0f} {word}" for q, word in kinds.items() if facts.get(q) or word == "complete"]
+    return Prose(f"trials: {', '.join(shown)}")
+
+
+def problem_lines(findings: Findings) -> list[Prose]:
+    """A line for each reason why paths were left out, with the first of them."""
+    reasons = {
+        "failed": "trials that failed", "interrupted": "trials that were interrupted",
+        "unreadable": "files that cannot be read", "copy": "copies of other trials",
+        "moved": "trials that were moved away from their place",
+        "conflict": "several trials of one configuration and seed",
+    }  # fmt: skip
+    groups = findings.problems.groupby("state", sort=False)["path"]
+    return [Prose(f"left out, {plain(reasons.get(str(s), s))}: {codes(paths)}") for s, paths in groups]
+
+
+# --- the answers ---------------------------------------------------------------------------------------------------
+
+
+def experiment_answer(findings: Findings, e: ExperimentEstimate) -> list[Prose]:
+    """An experiment's question, its answer, and the fair comparison where another experiment makes it."""
+    found = [plain(e.experiment.question), answer(e, findings.margin)]
+    if not found[1] and e.best:
+        found[1] = Prose(f"{label(e, e.best)} reaches {summary_score(e, e.best)}.")
+    return [text for text in (*found, *follow_up_sentences(e, study_experiments(findings))) if text]
+
+
+def answer_items(findings: Findings) -> list[Prose]:
+    """A line of the first page for each experiment: its name, its question and its answer."""
+    items = []
+    for e in study_experiments(findings):
+        asked, *told = experiment_answer(findings, e) or [Prose("no trials yet.")]
+        question = f" *{asked}*" if e.experiment.question else f" {asked}"
+        items.append(Prose(" ".join([f"**{plain(e.experiment.name)}.**{question}", *told])))
+    return items
+
+
+def verdict_overview(findings: Findings) -> Prose:
+    """Which hypotheses got which verdict: a sentence."""
+    verdicts = [e.verdict for e in study_experiments(findings) if e.verdict]
+    if not verdicts:
+        return Prose("No experiment has a hypothesis to judge.")
+    words = {SUPPORTED: "supported", CONTRADICTED: "contradicted", EQUIVALENT: "no practical difference",
+             CANNOT_TELL: "undecided"}  # fmt: skip
+    groups = []
+    for word, said in words.items():
+        if found := [v for v in verdicts if v.verdict == word]:
+            groups.append(f"{len(found)} {said} ({', '.join(code(v.experiment) for v in found)})")
+    return Prose(f"Of {count(len(verdicts), 'hypothesis', 'hypotheses')}: {'; '.join(groups)}.")
+
+
+def next_sentence(findings: Findings) -> Prose:
+    """What to run next."""
+    waiting = [e.verdict for e in study_experiments(findings) if e.verdict and e.verdict.next_look]
+    if not waiting:
+        return Prose("")
+    sizes = sorted({v.next_look for v in waiting})
+    looks = [f"{n} seeds ({', '.join(code(v.experiment) for v in waiting if v.next_look == n)})" for n in sizes]
+    return Prose(f"The next look is at {enumeration(looks)}: rerun the study with `--until-decided`.")
 
 
 # --- the data ------------------------------------------------------------------------------------------------------
 
 
-def question(findings: Findings) -> Prose:
-    """What the study asks."""
-    group = findings.estimates.group
-    data = "the built-in stand-in for Fashion-MNIST" if is_stand_in(group) else "Fashion-MNIST" if group else "its data"
-    return Prose(
-        f"Which hyperparameters of a plain network change its accuracy on {data}, by how much, "
-        "and which of the differences are more than the luck of a seed?"
-    )
-
-
-def is_stand_in(group: Mapping[str, object]) -> bool:
-    """Whether the images are the built-in garments."""
-    return str(group.get("dataset", "")).startswith("garments")
-
-
-def data_labels(group: Mapping[str, object]) -> list[str]:
-    """What must stand in the title and in the summary."""
-    labels = ["STAND-IN DATA, not Fashion-MNIST"] if is_stand_in(group) else []
-    return labels + (["COURSE PROTOCOL: the test images chose"] if group.get("validation") == "test" else [])
-
-
-def data_sentence(group: Mapping[str, object]) -> Prose:
-    """What the accuracies were measured on, in a sentence."""
+def data_sentences(findings: Findings) -> Prose:
+    """What the scores were measured on."""
+    description, group = findings.description, findings.estimates.group
     if not group:
         return Prose("There are no trials of this program in the logs.")
-    if group.get("validation") == "test":
-        return Prose(
-            "Course protocol: all training images train, and the official test images choose, "
-            "so every accuracy of a chosen configuration is flattered."
-        )
-    return Prose(
-        "A part of the training images, held out with a fixed split, chooses; "
-        "the official test images choose nothing and are shown once, under the conclusions."
-    )
+    shown = [f"{plain(split)} ({count(n, 'example')})" for split, n in description.sizes.items()]
+    parts = [f"The data are split into {enumeration(shown)}."] * bool(shown)
+    parts.append(f"The objective is {plain(description.objective.label)} after training"
+                 f"{'' if description.objective.maximise else '; lower is better'}.")  # fmt: skip
+    if has_test_scores(findings):
+        parts.append("Scores on the test split choose nothing and are shown once, under the conclusions.")
+    return Prose(" ".join([*parts, *(sentence(plain(words)) for words in description.labels)]))
 
 
-# --- verdicts ------------------------------------------------------------------------------------------------------
+def has_test_scores(findings: Findings) -> bool:
+    """Whether the subject records scores on a test split."""
+    return "test_score_mean" in findings.estimates.summary
 
 
-def own_verdicts(findings: Findings, *, ours: bool) -> list[Verdict]:
-    """The verdicts of the seven, or of all others."""
-    verdicts = [e.verdict for e in findings.experiments if e.verdict]
-    return [v for v in verdicts if (v.experiment in STUDY_FAMILY) == ours]
+# --- classes -------------------------------------------------------------------------------------------------------
 
 
-def verdict_overview(verdicts: Sequence[Verdict]) -> Prose:
-    """How many hypotheses got which verdict, and which: a sentence."""
-    if not verdicts:
-        return Prose("No hypothesis was judged.")
-    groups = []
-    for word in (SUPPORTED, CONTRADICTED, EQUIVALENT, CANNOT_TELL):
-        found = [v for v in verdicts if v.verdict == word]
-        names = "; ".join(code(v.experiment) + confounded_mark(v) + decide_mark(v) for v in found)
-        if found:
-            groups.append(f"{verdict_count(word, len(found))} ({names})")
-    return Prose(f"Of {count(len(verdicts), 'hypothesis', 'hypotheses')} judged, {enumeration(groups)}.")
+def class_experiment(findings: Findings) -> ExperimentEstimate | None:
+    """The experiment whose chosen arm stands for the classes: the best one recommended, else the best mean."""
+    known = set(findings.class_accuracy["experiment"])
+    choices = [e for e in study_experiments(findings) if e.experiment.name in known]
+    return max(choices, key=lambda e: (e.recommended is not None, _chosen_mean(e)), default=None)
 
 
-def verdict_count(word: str, n: int) -> str:
-    """`2 are supported`, `for 1 the records cannot tell`."""
-    if word == CANNOT_TELL:
-        return f"for {n} the records cannot tell"
-    if word == EQUIVALENT:
-        return f"{n} {'shows' if n == 1 else 'show'} no practical difference"
-    return f"{n} {'is' if n == 1 else 'are'} {word}"
+def _chosen_mean(e: ExperimentEstimate) -> float:
+    rows = e.summary[e.summary["configuration"] == (e.recommended or e.best)]
+    return float(e.plan.description.objective.sign * rows["objective_mean"].iloc[0])
 
 
-def confounded_mark(verdict: Verdict) -> str:
-    """The label that a verdict is never quoted without, in a word; `verdict_phrase` says it in full."""
-    words = ["confounded"] * any(label.startswith("confounded") for label in verdict.labels)
-    words += ["hypothesis changed"] * ("hypothesis changed" in verdict.labels)
-    return f", {' and '.join(words)}" if words else ""
+def class_rows(findings: Findings, e: ExperimentEstimate) -> list[dict[str, object]]:
+    """The share of each class that the chosen arm gets right, the hardest class first."""
+    table = findings.class_accuracy
+    rows = table[table["experiment"] == e.experiment.name].sort_values("share", kind="stable").to_dict("records")
+    return [
+        {"class": plain(r["class"]), "right": share_cell(r), "examples": f"{r['n_examples']:,.0f}"} for r in rows
+    ]  # fmt: skip
 
 
-def decide_mark(verdict: Verdict) -> str:
-    """The seeds that would decide, where it is not decided."""
-    return f", {seeds(verdict.seeds_to_decide)} to decide" if verdict.seeds_to_decide else ""
+def share_cell(row: Mapping[Hashable, Any]) -> Prose:
+    """A share with its interval in percent."""
+    bounds = [fixed(100 * row[end], 1) for end in ("low", "high")]
+    interval = f" [{bounds[0]}, {bounds[1]}]" if math.isfinite(row["low"]) else ""
+    return Prose(f"{percent(row['share'])}{interval}")
 
 
-def effects_sentence(verdicts: Sequence[Verdict]) -> Prose:
-    """The differences of the hypotheses on which there is a claim."""
-    claims = [v for v in verdicts if v.verdict in (SUPPORTED, CONTRADICTED)]
-    return Prose("; ".join(contrast_effect(c) + confounded_mark(v) for v in claims for c in v.contrasts))
+def confusion_rows(findings: Findings, e: ExperimentEstimate) -> list[dict[str, object]]:
+    """The pairs of classes that the chosen arm confuses most."""
+    table = most_confused(findings.confusions)
+    return [
+        {"class": plain(r["true"]), "taken for": plain(r["predicted"]), "share of the class": percent(r["share"])}
+        for r in table[table["experiment"] == e.experiment.name].to_dict("records")
+    ]
 
 
 # --- what else a reader must know ----------------------------------------------------------------------------------
 
 
 def noise_summary(findings: Findings) -> Prose:
-    """The noise floor of the study in a sentence."""
-    known = findings.estimates.noise_floors
-    known = known[known["sd_median"].notna()]
+    """What the present seeds can find, by experiment, in a sentence."""
+    floors = findings.estimates.noise_floors
+    known = floors[floors["resolvable_paired"].map(math.isfinite)].sort_values("resolvable_paired", kind="stable")
     if known.empty:
-        return Prose("No stable configuration of an experiment was repeated, so the scatter over seeds is unknown.")
-    sds, finds = known["sd_median"], known.loc[known["resolvable_paired"].map(math.isfinite), "resolvable_paired"]
-    typical = (
-        f"One configuration scatters over its seeds by {span(100 * sds, '.2f')} points (medians of the experiments)"
-    )
-    if finds.empty:
-        return Prose(f"{typical}.")
-    return Prose(
-        f"{typical}; the smallest typical difference that the seeds find {IN_STUDIES} is "
-        f"{span(100 * finds, '.2f')} points, by experiment."
-    )
+        return Prose("No setting was repeated often enough to know the scatter over seeds.")
+    objective = findings.description.objective
+    least, most = known.iloc[0], known.iloc[-1]
+    numbers = difference_numbers(objective, least["resolvable_paired"], most["resolvable_paired"])
+    (low, high), unit = numbers, difference_unit(objective)
+    found = f"{low} {unit}".strip() + f" ({code(least['experiment'])})"
+    if len(known) > 1:
+        found = f"{low} ({code(least['experiment'])}) to {high} {unit}".strip() + f" ({code(most['experiment'])})"
+    return Prose(f"The present seeds find typical differences of {found} in {percent(POWER, 0)} of studies.")
 
 
 def caveats(findings: Findings) -> list[Prose]:
     """What a reader of the summary must know besides."""
-    estimates = findings.estimates
-    found = [Prose(f"**{label}**.") for label in data_labels(estimates.group)]
+    estimates, experiments = findings.estimates, study_experiments(findings)
     if not estimates.group:
         return [Prose("All logs are of other programs: seeds and splits are unknown, so nothing is paired or judged.")]
+    found = [sentence(f"**{plain(words)}**") for words in findings.description.labels]
     n = estimates.trials["seed"].nunique()
     if n < LEAST_SEEDS:
-        found.append(Prose(f"With {count(n, 'seed')} no difference can be tested; comparisons begin at {LEAST_SEEDS}."))
+        found.append(
+            Prose(f"With {count(n, 'seed')} no difference can be tested; comparisons need at least {LEAST_SEEDS}.")
+        )
     if missing := missing_experiments(findings):
-        found.append(Prose(f"Missing of the seven experiments: {codes(missing, most=7)}."))
-    if partial := [e.experiment.name for e in study_experiments(findings) if e.incomplete]:
-        found.append(Prose(f"Incomplete: {codes(partial, most=13)}."))
-    if any(e.confounded for e in study_experiments(findings)):
+        family = max((len(e.experiment.family) for e in experiments), default=0)
+        found.append(Prose(f"Missing of the {count(family, 'experiment')}: {codes(missing, most=len(missing))}."))
+    if partial := [e.experiment.name for e in experiments if e.incomplete]:
+        found.append(Prose(f"Incomplete: {codes(partial, most=len(partial))}."))
+    if any(e.confounded for e in experiments):
         found.append(Prose("Where it says confounded, a budget differs between the arms and may be the cause."))
     if unresolved := unresolved_experiments(findings):
         which = of(len(unresolved), len(ranked_experiments(findings)), "experiment")
-        found.append(Prose(f"Which configuration to use is not resolved in {which}."))
-    if unstable := sorted({name for e in findings.experiments for name in e.unstable}):
-        found.append(Prose(f"Unstable, so in no ranking: {codes(unstable)}."))
-    found.append(Prose("Every conclusion holds only at the fixed hyperparameters of its experiment."))
+        found.append(Prose(f"In {which} we cannot recommend a setting yet."))
+    if unstable := sorted({estimates.labels.get(name, name) for e in findings.experiments for name in e.unstable}):
+        found.append(Prose(f"Training diverged, so not ranked: {codes(unstable)}."))
+    found.append(Prose("Every conclusion holds only for the settings that its experiment kept fixed."))
     return found
 
 
 def chosen_rows(findings: Findings) -> list[dict[str, object]]:
-    """What validation chose, with its test accuracy: the one place that shows it, once for each configuration."""
+    """What each experiment chose, with its test score: the one place that shows it, once for each configuration."""
     choosing: dict[str, list[ExperimentEstimate]] = {}
     for e in study_experiments(findings):
         if chosen := e.recommended or e.best:
             choosing.setdefault(chosen, []).append(e)
-    return [
-        {
-            "configuration": code(chosen),
+    objective = findings.description.objective
+    test = objective.test_name.replace("_", " ")
+    rows: list[dict[str, object]] = []
+    for chosen, by in choosing.items():
+        summary = by[0].summary[by[0].summary["configuration"] == chosen].to_dict("records")[0]
+        row: dict[str, object] = {
+            "setting": code(findings.estimates.labels.get(chosen, chosen)),
             "recommended in": codes([e.experiment.name for e in by if e.recommended], most=len(by)),
-            "highest mean, not resolved, in": codes(
-                [e.experiment.name for e in by if not e.recommended and e.runner_up], most=len(by)
-            ),
-            "alone in": codes([e.experiment.name for e in by if not e.runner_up], most=len(by)),
-            "validation accuracy": summary_accuracy(by[0], chosen),
-            "test accuracy": summary_accuracy(by[0], chosen, "test_accuracy"),
+            "best mean so far in": codes([e.experiment.name for e in by if not e.recommended], most=len(by)),
+            objective.label: summary_score(by[0], chosen),
         }
-        for chosen, by in choosing.items()
-    ]
+        rows.append(row | ({test: score_cell(objective, summary, "test_score")} if has_test_scores(findings) else {}))
+    return rows

@@ -102,7 +102,7 @@ def _values(experiment: Experiment, name: str, subject: Subject) -> str:
 
 
 def print_setting(data: Data, *, device: str, reason: str, n_workers: int | None) -> None:
-    """Data, splits and device of this run; `n_workers` None: all that a cluster has."""
+    """Data, splits and device of this run; `n_workers` None: all that a cluster has; no device: nothing is left."""
     out = _out()
     origin = f" from {data.origin}" if data.origin else ""
     out.print(f"data    {data.identity.dataset}{origin}", soft_wrap=True)
@@ -110,6 +110,9 @@ def print_setting(data: Data, *, device: str, reason: str, n_workers: int | None
         out.print(f"NOTE    {label}", soft_wrap=True)
     if data.sizes:
         out.print("split   " + ", ".join(f"{n:,} {name}" for name, n in data.sizes.items()), soft_wrap=True)
+    if not device:
+        out.print("device  none needed: every trial is complete", soft_wrap=True)
+        return
     many = "trials on all of it" if n_workers is None else f"{n_workers} trial{'s' * (n_workers > 1)} at a time"
     out.print(f"device  {device} ({reason}), {many}", soft_wrap=True)
 
@@ -149,6 +152,26 @@ def print_summary(
     )
     option = "" if logdir == Path("modellogs") else f" --logdir {quote(logdir)}"
     out.print(f"next: {analyse}{option}   or   tensorboard --logdir {quote(logdir)}", soft_wrap=True)
+
+
+def print_line(text: str) -> None:
+    """A line of progress to stderr."""
+    _error().print(text, soft_wrap=True)
+
+
+def print_verdicts(rows: Iterable[tuple[str, ...]], *, n_trials: int, n_fixed: int, most_seeds: int) -> None:
+    """A table of verdicts, and what a fixed design would have taken."""
+    out = _out()
+    table = _table("hypothesis of", "verdict", "look", "seeds", "trials", right=("seeds", "trials"))
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+    if n_fixed > n_trials:
+        out.print(
+            f"{n_trials:,} trials in all; a fixed design with {most_seeds} seeds for every configuration takes "
+            f"{n_fixed:,}",
+            soft_wrap=True,
+        )
 
 
 def _print_failures(out: Console, summary: Summary) -> None:

@@ -70,16 +70,30 @@ Event = Started | Finished | Crashed
 Timeout = Callable[[Any], float]
 """Job -> the seconds from its own start after which it counts as hung; asked again while the job runs."""
 
+IsOver = Callable[[], bool]
+"""Whether the time is up, so that no further job may start; those that run still finish."""
+
+
+def never() -> bool:
+    """The time is never up."""
+    return False
+
 
 class Launcher(Protocol):
     """Runs jobs somewhere. Closing the iterator early stops what still runs."""
 
     def run(
-        self, function: Callable[[Any], Any], jobs: Iterable[Any], *, timeout_s: Timeout | None = None
+        self,
+        function: Callable[[Any], Any],
+        jobs: Iterable[Any],
+        *,
+        timeout_s: Timeout | None = None,
+        is_over: IsOver = never,
     ) -> Iterator[Event]:
         """Call `function` once per job, in the order given as far as workers allow, and tell what happens.
 
-        A job that takes longer than `timeout_s` has crashed. Raises StudyError where no worker can be had.
+        A job that takes longer than `timeout_s` has crashed; none starts once `is_over` says so. Raises StudyError
+        where no worker can be had.
         """
         ...
 
@@ -88,9 +102,16 @@ class InProcessLauncher:
     """Runs one job after another in the calling process, for as long as each takes: nothing could end it there."""
 
     def run(
-        self, function: Callable[[Any], Any], jobs: Iterable[Any], *, timeout_s: Timeout | None = None
+        self,
+        function: Callable[[Any], Any],
+        jobs: Iterable[Any],
+        *,
+        timeout_s: Timeout | None = None,
+        is_over: IsOver = never,
     ) -> Iterator[Event]:
         for job in jobs:
+            if is_over():
+                return
             yield Started(job)
             yield _call(function, job)
 
@@ -134,7 +155,12 @@ class LocalLauncher:
                 forkserver.ensure_running()
 
     def run(
-        self, function: Callable[[Any], Any], jobs: Iterable[Any], *, timeout_s: Timeout | None = None
+        self,
+        function: Callable[[Any], Any],
+        jobs: Iterable[Any],
+        *,
+        timeout_s: Timeout | None = None,
+        is_over: IsOver = never,
     ) -> Iterator[Event]:
         """As the protocol says; after GRACE_S, or a second interruption, running jobs are killed."""
         waiting = deque(jobs)
@@ -143,7 +169,8 @@ class LocalLauncher:
             for _ in range(min(self.n_workers, len(waiting))):
                 workers.append(self._start(function))
             for worker in workers:
-                yield worker.assign(waiting.popleft())
+                if not is_over():
+                    yield worker.assign(waiting.popleft())
             while any(worker.job is not None for worker in workers):
                 for number in _ready(workers, None if timeout_s is None else POLL_S):
                     event = workers[number].collect(timeout_s)
@@ -153,7 +180,7 @@ class LocalLauncher:
                         workers[number].end()
                         workers[number] = self._start(function)
                     yield event
-                    if waiting:
+                    if waiting and not is_over():
                         yield workers[number].assign(waiting.popleft())
         finally:
             _stop(workers)

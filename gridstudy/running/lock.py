@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gridstudy.core.lock import Lock, LockTimes, Warn, hold
+from gridstudy.core.lock import USUAL_TIMES, Lock, LockTimes, Warn, hold
 
 
 @contextmanager
-def lock_logdir(logdir: Path, *, warn: Warn, times: LockTimes = LockTimes()) -> Iterator[Lock]:
+def lock_logdir(logdir: Path, *, warn: Warn, times: LockTimes = USUAL_TIMES) -> Iterator[Lock]:
     """Hold the log directory for this process; raise StudyError where another runner holds it."""
     with hold(logdir, warn=warn, remedy="wait for it or give another --logdir", times=times) as lock:
         yield lock

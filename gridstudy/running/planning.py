@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gridstudy.core.errors import StudyError
 from gridstudy.core.experiment import Experiment
+from gridstudy.core.files import write_atomic
 from gridstudy.core.subject import Data, Subject
 from gridstudy.core.trial import TrialConfig, TrialResult, TrialRun, TrialState
-from gridstudy.records.plans import Confirmation, Plan, write_confirmation, write_plan
+from gridstudy.records.plans import (
+    CONFIRMATIONS_FOLDER,
+    EXPERIMENTS_FOLDER,
+    Confirmation,
+    Plan,
+    write_confirmation,
+    write_plan,
+)
 from gridstudy.records.tables import load_plans
 from gridstudy.records.trials import RESULT_FILE, trial_status
+
+GIT_ATTRIBUTES = "# records have checksums: git must not change their line ends\n* -text\n"
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,20 @@ def check_logdir(logdir: Path) -> None:
         str(logdir).encode()
     except UnicodeEncodeError:
         raise StudyError(f"the log directory's name must be text in UTF-8; got {str(logdir)!r}") from None
+
+
+def prepare_logdir(logdir: Path) -> None:
+    """Clear temporary files that killed writers left, and keep git from changing the line ends of records.
+
+    The caller holds the log directory, so that no temporary file is anybody's.
+    """
+    for folder in (logdir, logdir / EXPERIMENTS_FOLDER, logdir / CONFIRMATIONS_FOLDER):
+        for path in folder.glob("*.tmp"):
+            if re.fullmatch(r".+\.\d+\.tmp", path.name):
+                path.unlink(missing_ok=True)
+    attributes = logdir / ".gitattributes"
+    if not os.path.lexists(attributes):
+        write_atomic(attributes, GIT_ATTRIBUTES.encode())
 
 
 def recorded_dataset(logdir: Path) -> str | None:

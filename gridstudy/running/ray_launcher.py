@@ -23,7 +23,17 @@ from typing import Any
 import gridstudy
 from gridstudy.core.errors import StudyError
 from gridstudy.core.source import source_digest
-from gridstudy.running.launchers import GRACE_S, Crashed, Event, Finished, Started, Timeout, describe_timeout
+from gridstudy.running.launchers import (
+    GRACE_S,
+    Crashed,
+    Event,
+    Finished,
+    IsOver,
+    Started,
+    Timeout,
+    describe_timeout,
+    never,
+)
 
 N_RETRIES = 3
 """How often Ray runs a job again, elsewhere, whose node or process was lost; a job that raises it leaves to us."""
@@ -69,7 +79,12 @@ class RayLauncher:
         self._ray = import_ray(local=address is None)
 
     def run(
-        self, function: Callable[..., Any], jobs: Iterable[Any], *, timeout_s: Timeout | None = None
+        self,
+        function: Callable[..., Any],
+        jobs: Iterable[Any],
+        *,
+        timeout_s: Timeout | None = None,
+        is_over: IsOver = never,
     ) -> Iterator[Event]:
         """As the protocol says; jobs that end within GRACE_S of an early end are still received."""
         waiting, running = deque(jobs), dict[Any, Any]()
@@ -81,9 +96,9 @@ class RayLauncher:
             shared["digest"] = _own_digest()
             task = self._ray.remote(num_cpus=1, num_gpus=self._gpus_per_job, max_retries=N_RETRIES)(call_with_our_code)
             try:
-                while waiting or running:
+                while running or (waiting and not is_over()):
                     head.check()
-                    while waiting and len(running) < self._count_places():
+                    while waiting and not is_over() and len(running) < self._count_places():
                         job = waiting.popleft()
                         reference = task.remote(function, job, **shared)
                         running[reference], started_s[reference] = job, time.monotonic()

@@ -18,7 +18,7 @@ from gridstudy.core.space import Configuration
 from gridstudy.core.subject import Objective
 from gridstudy.core.trial import TrialConfig, TrialResult, TrialRun, TrialState
 from gridstudy.records.trials import ERROR_FILE, LOG_FILE, trial_folder, trial_status
-from gridstudy.running.launchers import Crashed, Event, Finished, Launcher, Started
+from gridstudy.running.launchers import Crashed, Event, Finished, IsOver, Launcher, Started, never
 from gridstudy.running.planning import PlannedTrial
 from gridstudy.running.timeouts import TrialClock
 
@@ -69,13 +69,14 @@ def run_study(
     progress: Progress,
     check: Callable[[], None] = _trust,
     clock: TrialClock | None = None,
+    is_over: IsOver = never,
 ) -> Summary:
     """Run every trial that is not complete, each at most N_ATTEMPTS times, and return what is there at the end.
 
     `train(trial, attempt=...)` trains one trial, and the launcher calls it; what finishes has been recorded and carries
     (TrialResult, TrialRun). The caller holds the lock of `logdir`, and `check` raises StudyError where it is lost.
-    A trial that takes longer than `clock` allows is ended and counts as failed. An interruption carries the number of
-    complete trials.
+    A trial that takes longer than `clock` allows is ended and counts as failed; none starts once `is_over` says so. An
+    interruption carries the number of complete trials.
     """
     summary = Summary(results=[p.result for p in planned if p.result is not None])
     todo = [p.trial for p in planned if p.state is not TrialState.COMPLETE]
@@ -87,7 +88,7 @@ def run_study(
     progress.start(n_trials=len(planned), results=summary.results, work_left=sum(t.configuration.work for t in todo))
     try:
         for attempt in range(1, N_ATTEMPTS + 1):
-            events = launcher.run(partial(train, attempt=attempt), todo, timeout_s=clock.timeout_s)
+            events = launcher.run(partial(train, attempt=attempt), todo, timeout_s=clock.timeout_s, is_over=is_over)
             events = _checked(events, check)
             final = attempt == N_ATTEMPTS
             todo = _follow(events, summary, progress=progress, clock=clock, logdir=logdir, final=final)
@@ -97,6 +98,7 @@ def run_study(
         raise
     finally:
         summary.duration_s = time.perf_counter() - began_s
+        summary.n_left = len(planned) - len(summary.results) - len(summary.failures)
         progress.stop()
     return summary
 

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
 
-from gridstudy.records.records import Records
-from gridstudy.reporting.phrases import SMALLEST_P
-from gridstudy.statistics.comparisons import ALPHA, FOREIGN, LEAST_SEEDS, MOST_SEEDS, POWER
-from gridstudy.statistics.estimates import CONFIRMATION_COLUMNS, ExperimentEstimate, StudyEstimates, n_train_images
-from gridstudy.statistics.questions import StudyAnswers
-from gridstudy.statistics.verdicts import CANNOT_TELL, CONTRADICTED, EQUIVALENT, STUDY_FAMILY, SUPPORTED, UNEQUAL
+from gridstudy.core.subject import Description
+from gridstudy.core.trial import LEAST_SEEDS
+from gridstudy.records.tables import FOREIGN, Records
+from gridstudy.statistics.comparisons import ALPHA, MOST_SEEDS, POWER
+from gridstudy.statistics.confusion import class_table, confusion_table
+from gridstudy.statistics.estimates import (
+    CONFIRMATION_COLUMNS,
+    ExperimentEstimate,
+    StudyEstimates,
+    analyse,
+)
+from gridstudy.statistics.interactions import cell_table, factorials, interaction_table, simple_effects
+from gridstudy.statistics.looks import WEIGHTS
+from gridstudy.statistics.questions import StudyAnswers, answer_questions
+from gridstudy.statistics.verdicts import CANNOT_TELL, CONTRADICTED, EQUIVALENT, SUPPORTED, UNEQUAL, StoredVerdict
 
 CONFIDENCE_PERCENT = 95
-EQUIVALENCE_CONFIDENCE_PERCENT = 90
 UNEQUAL_PERCENT = round(100 * (UNEQUAL - 1))
 
 Fact = tuple[str, float, str]
@@ -25,7 +34,7 @@ Fact = tuple[str, float, str]
 
 
 class Figure(Protocol):
-    """A picture on the disk, as figures.SavedFigure."""
+    """A figure on the disk, as reporting draws it."""
 
     @property
     def path(self) -> Path: ...
@@ -37,14 +46,18 @@ class Figure(Protocol):
 
 @dataclass(frozen=True)
 class Findings:
-    """All that the report may say; what reads it computes no statistic."""
+    """All that the report may say; what reads it computes no statistic.
+
+    `interactions`, `effects` and `cells` have INTERACTION_COLUMNS, EFFECT_COLUMNS and CELL_COLUMNS.
+    """
 
     records: Records
     estimates: StudyEstimates
     interactions: pd.DataFrame
+    effects: pd.DataFrame
     cells: pd.DataFrame
     answers: StudyAnswers
-    command: str
+    command: str = ""
     confirmation: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CONFIRMATION_COLUMNS)))
     figures: Mapping[str, Figure] = field(default_factory=dict)
 
@@ -53,15 +66,49 @@ class Findings:
         return self.estimates.margin
 
     @property
+    def description(self) -> Description:
+        return self.estimates.description
+
+    @property
     def experiments(self) -> tuple[ExperimentEstimate, ...]:
         return self.estimates.experiments
+
+    @cached_property
+    def class_accuracy(self) -> pd.DataFrame:
+        """CLASS_COLUMNS: how many examples of each class the recommended configurations, else the best, get right."""
+        return class_table(self.estimates, self.records.confusions)
+
+    @cached_property
+    def confusions(self) -> pd.DataFrame:
+        """CONFUSION_COLUMNS: which classes these configurations take for which."""
+        return confusion_table(self.estimates, self.records.confusions)
+
+    @property
+    def problems(self) -> pd.DataFrame:
+        """PROBLEM_COLUMNS: what the log directory holds that is not analysed, and why."""
+        return pd.concat([self.records.problems, self.estimates.problems], ignore_index=True)
+
+
+def find(
+    records: Records, margin: float | None = None, *, stored: tuple[StoredVerdict, ...] = (), command: str = ""
+) -> Findings:
+    """Estimate everything, and answer the study questions; see `estimates.analyse` for the margin and `stored`."""
+    estimates = analyse(records, margin, stored=stored)
+    trials, curves, plans = estimates.trials, estimates.curves, estimates.plans
+    designs = factorials(trials, curves, plans)
+    interactions = interaction_table(designs)
+    effects = simple_effects(designs, interactions)
+    answers = answer_questions(
+        trials, curves, plans, interactions=interactions, effects=effects, margin=estimates.margin
+    )
+    return Findings(records, estimates, interactions, effects, cell_table(designs), answers, command)
 
 
 def study_facts(findings: Findings) -> pd.DataFrame:
     """Counts and constants that the report writes: quantity, value, unit."""
     facts = [
         *trial_counts(findings), *experiment_counts(findings), *answer_counts(findings.answers),
-        *verdict_counts(findings.estimates.verdicts), *constants(findings),
+        *verdict_counts(findings), *constants(findings),
     ]  # fmt: skip
     return pd.DataFrame(facts, columns=["quantity", "value", "unit"])
 
@@ -76,6 +123,7 @@ def trial_counts(findings: Findings) -> list[Fact]:
         ("trials complete", float((~diverged).sum()), "trials"),
         ("trials diverged", float(diverged.sum()), "trials"),
         *((f"trials {state}", float(states.get(state, 0)), "paths") for state in ("failed", "interrupted")),
+        ("trials in conflict", float(len(findings.estimates.problems)), "trials"),
         ("files unreadable", float(states.get("unreadable", 0)), "paths"),
         ("trials foreign", float(len(trials) - len(ours)), "trials"),
         ("trials analysed", float(len(estimates.trials)), "trials"),
@@ -93,7 +141,7 @@ def experiment_counts(findings: Findings) -> list[Fact]:
     return [
         ("experiments recorded", float(len(study_experiments(findings))), "experiments"),
         ("experiments missing", float(len(missing_experiments(findings))), "experiments"),
-        ("experiments of the study", float(len(STUDY_FAMILY)), "experiments"),
+        ("experiments of the study", float(len(study_family(findings))), "experiments"),
         ("experiments ranked", float(len(ranked_experiments(findings))), "experiments"),
         ("experiments not resolved", float(len(unresolved_experiments(findings))), "experiments"),
     ]
@@ -106,16 +154,17 @@ def answer_counts(answers: StudyAnswers) -> list[Fact]:
         ("searches replayed", float(len(answers.random_searches)), "experiments"),
         ("searches that part of the grid would do for", float(n_cheaper_searches(answers)), "experiments"),
         ("coarser grids", float(len(grids)), "grids"),
-        ("coarser grids that find one of the tied", float(sum(g.tied for g in grids)), "grids"),
+        ("coarser grids that lose nothing shown", float(sum(g.finds_best for g in grids)), "grids"),
         ("interactions tested", float(interactions.n_tested), "interactions"),
         ("interactions not tested", float(interactions.n_untested), "interactions"),
         ("interactions found", float(len(interactions.survivors)), "interactions"),
     ]
 
 
-def verdict_counts(verdicts: pd.DataFrame) -> Iterator[Fact]:
-    """How often each verdict fell, in each family."""
-    ours = verdicts["experiment"].isin(STUDY_FAMILY)
+def verdict_counts(findings: Findings) -> Iterator[Fact]:
+    """How often each verdict fell, in the study's family and in all others."""
+    verdicts = findings.estimates.verdicts
+    ours = verdicts["experiment"].isin(study_family(findings))
     for family, rows in (("the study", verdicts[ours]), ("others", verdicts[~ours])):
         yield f"hypotheses judged, {family}", float(len(rows)), "hypotheses"
         for word in (SUPPORTED, CONTRADICTED, EQUIVALENT, CANNOT_TELL):
@@ -124,20 +173,26 @@ def verdict_counts(verdicts: pd.DataFrame) -> Iterator[Fact]:
 
 def constants(findings: Findings) -> list[Fact]:
     """What the method and the data fix."""
-    group = findings.estimates.group
+    objective, sizes = findings.description.objective, findings.description.sizes
+    margin = (100.0, "percentage points") if objective.is_fraction else (1.0, objective.unit)
     return [
-        ("margin", 100 * findings.margin, "percentage points"),
+        ("margin", margin[0] * findings.margin, margin[1]),
         ("confidence", CONFIDENCE_PERCENT, "%"),
-        ("confidence for no practical difference", EQUIVALENCE_CONFIDENCE_PERCENT, "%"),
+        ("confidence beside a verdict, first look", 100 * (1 - ALPHA * WEIGHTS[0]), "%"),
+        ("confidence beside a verdict, later looks", 100 * (1 - ALPHA * WEIGHTS[1]), "%"),
         ("level of significance", 100 * ALPHA, "%"),
         ("power", 100 * POWER, "%"),
         ("difference of budgets that confounds", UNEQUAL_PERCENT, "%"),
         ("least seeds for an interval", LEAST_SEEDS, "seeds"),
         ("most seeds planned", MOST_SEEDS, "seeds"),
-        ("smallest p written", SMALLEST_P, ""),
-        ("validation images", float(n_validation_images(group)), "images"),
-        ("training images", float(n_train_images(str(group.get("dataset")), str(group.get("validation")))), "images"),
+        *((f"{split} examples", float(n), "examples") for split, n in sizes.items()),
     ]
+
+
+def study_family(findings: Findings) -> tuple[str, ...]:
+    """The subject's own family of experiments, of which some were planned here; empty where none was."""
+    families = (e.experiment.family for e in findings.experiments)
+    return next((family for family in families if family), ())
 
 
 def study_experiments(findings: Findings) -> list[ExperimentEstimate]:
@@ -146,9 +201,10 @@ def study_experiments(findings: Findings) -> list[ExperimentEstimate]:
 
 
 def missing_experiments(findings: Findings) -> list[str]:
-    """Those of the seven that were never planned here or have no trial."""
+    """Those of the subject's family that were never planned here or have no trial; none where no other one was run."""
     present = {e.experiment.name for e in findings.experiments if e.best or e.unstable}
-    return [name for name in STUDY_FAMILY if name not in present]
+    family = study_family(findings)
+    return [name for name in family if name not in present] if present & set(family) else []
 
 
 def ranked_experiments(findings: Findings) -> list[ExperimentEstimate]:
@@ -164,8 +220,3 @@ def unresolved_experiments(findings: Findings) -> list[str]:
 def n_cheaper_searches(answers: StudyAnswers) -> int:
     """In how many experiments fewer trials than the grid has come within the margin."""
     return sum(a.sufficient < a.n_configurations for a in answers.random_searches)
-
-
-def n_validation_images(group: Mapping[str, object]) -> int:
-    """Images that an accuracy is measured on; the small data a tenth."""
-    return 1_000 if str(group.get("dataset")).endswith("-small") else 10_000

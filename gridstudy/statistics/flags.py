@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from gridstudy.core.study import GUESSING_ACCURACY
-from gridstudy.statistics.comparisons import LEAST_SEEDS, Floats
+from gridstudy.core.subject import Objective
+from gridstudy.core.trial import LEAST_SEEDS
+from gridstudy.statistics.comparisons import Floats
 
 LEVEL = 0.01
 """Level of the one-sided t tests below."""
@@ -21,6 +22,8 @@ OVERFITTING = "overfitting"
 INFEASIBLE = "infeasible"
 TRAIN_LOSS_RISING = "training loss rising"
 SEARCH_EDGE = "search edge"
+SLOWER = "slower than its budgets explain"
+MOST_TIMES_SLOWER = 1.5
 
 
 def curve_table(curves: pd.DataFrame, metric: str) -> Floats:
@@ -28,19 +31,20 @@ def curve_table(curves: pd.DataFrame, metric: str) -> Floats:
     return curves.pivot(index="trial_id", columns="epoch", values=metric).to_numpy(float)
 
 
-def curve_flags(curves: pd.DataFrame) -> Iterator[str]:
-    """The flags of one stable configuration's learning curves."""
-    if still_improving(curve_table(curves, "validation_accuracy")):
+def curve_flags(curves: pd.DataFrame, *, sign: int) -> Iterator[str]:
+    """The flags of one stable configuration's learning curves; metrics that are not recorded raise none."""
+    known = set(curves.columns[curves.notna().any()])
+    if "objective" in known and still_improving(sign * curve_table(curves, "objective")):
         yield STILL_IMPROVING
-    if overfitting(curve_table(curves, "validation_loss")):
+    if "validation_loss" in known and overfitting(curve_table(curves, "validation_loss")):
         yield OVERFITTING
-    if train_loss_rising(curve_table(curves, "train_loss")):
+    if "train_loss" in known and train_loss_rising(curve_table(curves, "train_loss")):
         yield TRAIN_LOSS_RISING
 
 
-def still_improving(validation_accuracy: Floats) -> bool:
-    """Whether the last epoch still brought a gain, paired over seeds."""
-    return validation_accuracy.shape[1] > 1 and _exceeds_zero(validation_accuracy[:, -1] - validation_accuracy[:, -2])
+def still_improving(objectives: Floats) -> bool:
+    """Whether the last epoch still brought a gain, paired over seeds; higher is better."""
+    return objectives.shape[1] > 1 and _exceeds_zero(objectives[:, -1] - objectives[:, -2])
 
 
 def overfitting(validation_loss: Floats) -> bool:
@@ -72,20 +76,48 @@ def _exceeds_zero(changes: Floats, *, shared: float = 0.0) -> bool:
     return bool(stats.t.sf(t, n - 1) < LEVEL)
 
 
-def is_infeasible(mean_accuracy: float, n_validation: float) -> bool:
-    """Whether an accuracy is no better than guessing, by three binomial standard errors."""
-    standard_error = np.sqrt(GUESSING_ACCURACY * (1 - GUESSING_ACCURACY) / n_validation)
-    return bool(mean_accuracy <= GUESSING_ACCURACY + 3 * standard_error)
+def is_infeasible(mean: float, objective: Objective, *, n_validation: float) -> bool:
+    """Whether a mean is no better than guessing; False where the score of guessing is unknown.
+
+    A fraction must exceed guessing by three binomial standard errors.
+    """
+    if objective.chance is None or (objective.is_fraction and not n_validation > 0):
+        return False
+    chance = objective.chance
+    error = 3 * np.sqrt(chance * (1 - chance) / n_validation) if objective.is_fraction else 0.0
+    return bool(objective.sign * (mean - chance) <= error)
+
+
+def slow_configurations(seconds: pd.Series, amounts: pd.DataFrame) -> dict[str, float]:
+    """Configuration -> how many times longer it took than its budgets explain, where that is 1.5 times or more.
+
+    `seconds` are medians over seeds, `amounts` are budgets and cost, a row per configuration. With r times as much of
+    everything as another, a configuration should take at most r times as long.
+    """
+    known = amounts.loc[:, (amounts > 0).all()].to_numpy(float)
+    if known.shape[1] == 0:
+        return {}
+    time = seconds.to_numpy(float)
+    more = np.maximum(1.0, (known[:, None] / known[None, :]).max(axis=2))
+    slower = time[:, None] / (more * time[None, :])
+    worst = pd.Series(np.nan_to_num(slower).max(axis=1, initial=0.0), index=seconds.index)
+    return {str(name): float(times) for name, times in worst.items() if times >= MOST_TIMES_SLOWER}
 
 
 def search_edges(
-    means: pd.Series, grid: pd.DataFrame, *, scientific: Sequence[str], nuisance: Sequence[str]
+    means: pd.Series,
+    grid: pd.DataFrame,
+    *,
+    scientific: Sequence[str],
+    nuisance: Sequence[str],
+    categorical: Collection[str] = (),
 ) -> Mapping[str, list[str]]:
     """Configuration -> numeric hyperparameters at the end of whose axis it lies, although it is the best there.
 
-    `means` are those of stable configurations, `grid` has the hyperparameters of all, by name. Asked of the best
-    configuration for the scientific hyperparameters and of the best of each arm for the nuisance. An axis is the line
-    through that point, all other scientific and nuisance values kept; it must have at least three points.
+    `means` are those of stable configurations, higher being better; `grid` has the hyperparameters of all, by name.
+    Asked of the best configuration for the scientific hyperparameters and of the best of each arm for the nuisance. An
+    axis is the line through that point, all other scientific and nuisance values kept; it must have three points or
+    more.
     """
     if means.empty:
         return {}
@@ -93,7 +125,10 @@ def search_edges(
     asked = {str(best): list(nuisance) for best in (arms.idxmax() if arms is not None else [means.idxmax()])}
     asked[str(means.idxmax())].extend(scientific)
     roles = (*scientific, *nuisance)
-    found = {best: [axis for axis in axes if _at_end(grid, best, axis, roles)] for best, axes in asked.items()}
+    found = {
+        best: [axis for axis in axes if axis not in categorical and _at_end(grid, best, axis, roles)]
+        for best, axes in asked.items()
+    }
     return {best: axes for best, axes in found.items() if axes}
 
 

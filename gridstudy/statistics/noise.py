@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from gridstudy.core.trial import LEAST_SEEDS
 from gridstudy.statistics.comparisons import (
-    LEAST_SEEDS,
+    ALPHA,
+    MOST_SEEDS,
     Floats,
     compare_pairs,
     describe,
-    detectable_effect,
+    detectable_effects,
     is_paired,
     replicate_table,
     select_trials,
 )
+from gridstudy.statistics.looks import WEIGHTS
 
 REFERENCE_SD = 0.0069
 """Standard deviation of a configuration over its seeds: the median of the reference study (reference/, 10 seeds)."""
@@ -39,11 +43,12 @@ class Spread:
 
 @dataclass(frozen=True)
 class NoiseFloor:
-    """The scatter of an experiment's replicates, as fractions of accuracy; NaN where there are too few.
+    """The scatter of an experiment's replicates, in the unit of the objective; NaN where there are too few.
 
     `resolvable_paired` and `resolvable_unpaired` are the smallest differences between two configurations that
-    `n_seeds` seeds (the median over configurations) find with 80 % power by a two-sided t test at 5 %; infinite below
-    3 seeds. They rest on the median spreads, or on those of `source` where the experiment has none of its own.
+    `n_seeds` seeds (the median over configurations) find with 80 % power at the level that a verdict uses at its first
+    look (see `resolution`); infinite below 3 seeds. They rest on the median spreads, or on those of `source` where the
+    experiment has none of its own.
     """
 
     n_seeds: int
@@ -61,15 +66,18 @@ class NoiseFloor:
     """The standard deviation of a difference to plan with: the median, or that of `source`."""
 
 
-def noise_floor(objectives: pd.DataFrame, *, logdir: Spread) -> NoiseFloor:
-    """The noise floor of stable configurations; `logdir` stands in where they have fewer than 3 seeds."""
+def noise_floor(objectives: pd.DataFrame, *, logdir: Spread, family_size: int = 1) -> NoiseFloor:
+    """The noise floor of stable configurations; `logdir` stands in where they have fewer than 3 seeds.
+
+    `family_size` counts the hypotheses that Holm corrects over.
+    """
     columns = describe(objectives.to_numpy(float))
     pairs = compare_pairs(objectives)
     pairs = pairs[pairs["n"] >= LEAST_SEEDS]
     own = _own_spread(columns.sd[columns.n >= LEAST_SEEDS], pairs)
     spread = own or logdir
     n_seeds = int(np.median(columns.n)) if columns.n.size else 0
-    paired, unpaired = resolution(n_seeds, spread)
+    paired, unpaired = resolution(n_seeds, spread, family_size=family_size)
     return NoiseFloor(
         n_seeds,
         *_median_range(columns.sd),
@@ -93,10 +101,13 @@ def _median_range(values: Floats) -> tuple[float, float, float]:
     return (float(np.median(known)), float(known.min()), float(known.max())) if known.size else (np.nan,) * 3
 
 
-def logdir_spread(trials: pd.DataFrame | None) -> Spread:
-    """Median spreads of all configurations with 3 seeds and more, else those of the reference study.
+def logdir_spread(
+    trials: pd.DataFrame | None, *, groups: Sequence[Sequence[str]] = (), assumed: Spread | None = None
+) -> Spread:
+    """Median spreads of all configurations with 3 seeds and more, else those of `assumed`, the reference study's.
 
-    A single repeated configuration has no paired difference; two independent replicates of it stand in.
+    `groups` are the configurations of each experiment: differences are taken between configurations of one experiment,
+    each pair once. Without any such pair, two independent replicates of one configuration stand in.
     """
     selected = select_trials(trials) if trials is not None else pd.DataFrame()
     if len(selected):
@@ -105,20 +116,36 @@ def logdir_spread(trials: pd.DataFrame | None) -> Spread:
         columns = describe(objectives.to_numpy(float))
         sds = columns.sd[columns.n >= LEAST_SEEDS]
         if sds.size and np.median(sds) > 0:
-            pairs = compare_pairs(objectives.loc[:, columns.n >= LEAST_SEEDS])
-            difference_sd = pairs.loc[pairs["n"] >= LEAST_SEEDS, "difference_sd"].median()
+            difference_sd = _difference_sd(objectives.loc[:, columns.n >= LEAST_SEEDS], groups)
             sd = float(np.median(sds))
-            return Spread(sd, float(difference_sd) if difference_sd > 0 else sd * np.sqrt(2), FROM_LOGDIR)
-    return Spread(REFERENCE_SD, REFERENCE_DIFFERENCE_SD, FROM_REFERENCE)
+            return Spread(sd, difference_sd if difference_sd > 0 else sd * np.sqrt(2), FROM_LOGDIR)
+    return assumed or Spread(REFERENCE_SD, REFERENCE_DIFFERENCE_SD, FROM_REFERENCE)
 
 
-def resolution(n_seeds: int, spread: Spread) -> tuple[float, float]:
-    """The smallest difference found with 80 % power at 5 % two-sided, with and without pairing."""
-    paired = detectable_effect(n_seeds) * spread.difference_sd
-    return paired, detectable_effect(n_seeds, paired=False) * spread.sd * float(np.sqrt(2))
+def _difference_sd(objectives: pd.DataFrame, groups: Sequence[Sequence[str]]) -> float:
+    """The median standard deviation of a difference within the groups; NaN where there is no pair."""
+    pairs = [compare_pairs(objectives[[name for name in group if name in objectives]]) for group in groups]
+    if not pairs:
+        return np.nan
+    known = pd.concat(pairs, ignore_index=True).drop_duplicates(["a", "b"])
+    return float(known.loc[known["n"] >= LEAST_SEEDS, "difference_sd"].median())
 
 
-def planned_resolution(n_seeds: int, trials: pd.DataFrame | None) -> tuple[float, float, str]:
+def resolution(n_seeds: int, spread: Spread, *, family_size: int = 1) -> tuple[float, float]:
+    """The smallest difference found with 80 % power, with and without pairing; infinite below 3 seeds.
+
+    Two-sided at the level of Holm's strictest test at the first look: 5 % x .8 / `family_size`.
+    """
+    if n_seeds < LEAST_SEEDS:
+        return np.inf, np.inf
+    at, alpha = min(n_seeds, MOST_SEEDS) - LEAST_SEEDS, ALPHA * WEIGHTS[0] / family_size
+    paired, unpaired = (detectable_effects(alpha=alpha, paired=kind)[at] for kind in (True, False))
+    return paired * spread.difference_sd, unpaired * spread.sd * float(np.sqrt(2))
+
+
+def planned_resolution(
+    n_seeds: int, trials: pd.DataFrame | None, *, groups: Sequence[Sequence[str]] = (), family_size: int = 1
+) -> tuple[float, float, str]:
     """What `n_seeds` could resolve, paired and unpaired, and whose spreads that rests on; for the dry run."""
-    spread = logdir_spread(trials)
-    return *resolution(n_seeds, spread), spread.source
+    spread = logdir_spread(trials, groups=groups)
+    return *resolution(n_seeds, spread, family_size=family_size), spread.source

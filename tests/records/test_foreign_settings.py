@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
-from gridstudy.records.records import RecordError
 
 from gridstudy.records.foreign.settings import name_configurations, read_toml
+from gridstudy.records.foreign.table import DamageError
 from tests.mltrainer_logs import WINDOWS, load, write_events, write_run, write_settings
 
 # --- configurations ------------------------------------------------------------------------------------------------
@@ -28,22 +28,30 @@ def test_one_configuration_is_named_by_all_that_is_known(tmp_path):
     write_run(tmp_path / "a")
     trials, _, _ = load(tmp_path)
     expected = "epochs=3,train_steps=7,units1=64,units2=32,learning_rate=0.001,weight_decay=1e-05"
-    assert trials["configuration"][0].startswith(expected[:71])
-    write_events(tmp_path / "b")
-    trials, _, _ = load(tmp_path)
-    assert trials["configuration"][1].startswith("train_steps=unknown,units1=unknown")
-    trials, _, _ = load(tmp_path / "b")
-    assert trials["configuration"].tolist() == ["epochs=3"]
+    assert trials["configuration"][0] == expected
+
+
+def test_runs_whose_settings_are_unknown_are_never_replicates(tmp_path):
+    write_run(tmp_path / "known")
+    for name in ("b", "c"):
+        write_events(tmp_path / name)
+    write_settings(tmp_path / "no model")
+    write_events(tmp_path / "no model")
+    trials, _, problems = load(tmp_path)
+    assert not problems
+    assert trials["configuration_fingerprint"].nunique() == 4
+    assert trials["configuration"].tolist()[:2] == ["unknown settings (b)", "unknown settings (c)"]
 
 
 def test_settings_that_are_no_hyperparameter_tell_configurations_apart():
     runs = [{"epochs": 5, "model.dropout.p": p, "model.act": "relu"} for p in (0.1, 0.5, 0.1)]
-    assert name_configurations(runs) == ["epochs=5,dropout.p=0.1", "epochs=5,dropout.p=0.5", "epochs=5,dropout.p=0.1"]
-    assert name_configurations([{}]) == ["unknown settings"]
+    assert name_configurations(runs) == ["dropout.p=0.1", "dropout.p=0.5", "dropout.p=0.1"]
+    assert name_configurations([{}]) == ["no settings"]
     assert name_configurations([]) == []
-    long = name_configurations([{f"model.{'long name ' * 4}{i}": i + j for i in range(9)} for j in range(2)])
-    assert len(set(long)) == 2
-    assert max(map(len, long)) <= 80
+    plain, convolutional = {"units1": 64, "units2": 32}, {"units1": 64, "units2": 32, "model.filters": 16}
+    assert name_configurations([plain, convolutional]) == ["no settings", "filters=16"]
+    many = name_configurations([{f"model.setting {i}": i + j for i in range(9)} for j in range(2)])
+    assert many[0] == ",".join(f"setting {i}={i}" for i in range(9))
 
 
 def test_a_results_file_says_what_the_settings_do_not(tmp_path):
@@ -106,9 +114,9 @@ def test_lines_below_a_damaged_heading_are_not_taken_for_the_table_above(tmp_pat
 
 def test_what_is_no_toml_is_a_record_error(tmp_path):
     (tmp_path / "x.toml").write_text('a = 1\na = 2\nb = "\\x"')
-    with pytest.raises(RecordError, match="is no TOML"):
+    with pytest.raises(DamageError, match="is no TOML"):
         read_toml(tmp_path / "x.toml")
-    with pytest.raises(RecordError, match="cannot be read"):
+    with pytest.raises(DamageError, match="cannot be read"):
         read_toml(tmp_path)
 
 

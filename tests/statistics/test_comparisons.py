@@ -20,6 +20,7 @@ from gridstudy.statistics.comparisons import (
     expected_maximum,
     format_seeds,
     holm,
+    is_skewed,
     objective_table,
     paired_differences,
     recommend,
@@ -115,6 +116,25 @@ def test_holm_agrees_with_statsmodels(p):
     assert holm(p) == pytest.approx(multipletests(p, method="holm")[1])
 
 
+def test_holm_takes_several_families_at_once():
+    families = np.array([[0.01, 0.04, 0.03], [0.5, 0.001, 0.6]])
+    assert holm(families).tolist() == [holm(family).tolist() for family in families]
+
+
+def test_normal_differences_are_seldom_called_skewed_and_skewed_ones_often():
+    generator = np.random.default_rng(3)
+    normal = [is_skewed(generator.standard_normal(20)) for _ in range(1000)]
+    skewed = [is_skewed(generator.gamma(1.0, size=20)) for _ in range(1000)]
+    # three binomial standard errors at 1 %
+    assert np.mean(normal) < 0.01 + 3 * (0.01 * 0.99 / 1000) ** 0.5
+    assert np.mean(skewed) > 0.4
+
+
+def test_too_few_or_equal_differences_are_not_called_skewed():
+    assert not is_skewed(np.array([0.0, 9.0, np.nan]))
+    assert not is_skewed(np.full(8, 0.1))
+
+
 def test_describe_by_hand():
     found = describe(np.array([[1.0, 5.0], [2.0, np.nan], [3.0, np.nan]]))
     assert found.mean.tolist() == [2.0, 5.0]
@@ -133,8 +153,16 @@ def test_the_tied_set_leaves_out_only_what_another_beats():
     assert tied_set(objectives) == ["near", "best"]
 
 
-def test_the_tied_set_holds_what_cannot_be_tested_and_not_what_has_no_records():
-    objectives = table(best=[0.9, 0.91, 0.93], once=[0.5, np.nan, np.nan], never=[np.nan] * 3)
+def test_only_configurations_with_three_seeds_are_ranked_and_the_others_block_nothing():
+    objectives = table(best=[0.9, 0.91, 0.93], lucky=[0.99, np.nan, np.nan], never=[np.nan] * 3)
+    assert tied_set(objectives) == ["best"]
+    assert deficit_bounds(objectives) == {"best": 0.0}
+    assert recommend(objectives, costs={"best": 2.0, "lucky": 1.0}, margin=0.005) == "best"
+    assert np.isnan(seeds_to_recommend(objectives, margin=0.005, assumed_sd=0.01))
+
+
+def test_where_nothing_has_three_seeds_all_that_have_records_may_be_the_best():
+    objectives = table(best=[0.9, 0.91], once=[0.5, np.nan], never=[np.nan] * 2)
     assert tied_set(objectives) == ["best", "once"]
     assert tied_set(objectives[["best"]]) == ["best"]
     assert tied_set(objectives[[]]) == []
@@ -170,6 +198,20 @@ def test_nothing_is_recommended_while_a_rival_may_be_better_by_more_than_the_mar
     assert recommend(objectives, costs={"a": 1.0, "b": 2.0}, margin=0.005) is None
     few = table(a=[0.80, 0.84], b=[0.84, 0.80])
     assert recommend(few, costs={"a": 1.0, "b": 2.0}, margin=0.005) is None
+
+
+def test_seeds_to_recommend_has_its_power_against_all_rivals_at_once():
+    generator = np.random.default_rng(1)
+    noise = generator.standard_normal((8, 5))
+    noise = (noise - noise.mean(axis=0)) / noise.std(axis=0, ddof=1)
+    objectives = pd.DataFrame(0.8 + 0.004 * noise, columns=list("abcde")).rename_axis("seed")
+    n = int(seeds_to_recommend(objectives, margin=0.005, assumed_sd=np.nan))
+    factor = np.linalg.cholesky(np.cov(objectives.to_numpy().T) + 1e-12 * np.eye(5))
+    drawn = generator.standard_normal((300, n, 5)) @ factor.T
+    found = [recommend(table(**dict(zip("abcde", d.T, strict=True))), costs=dict.fromkeys("abcde", 1.0), margin=0.005)
+             for d in drawn]  # fmt: skip
+    # three binomial standard errors below 80 %
+    assert np.mean([name is not None for name in found]) > 0.8 - 3 * (0.8 * 0.2 / 300) ** 0.5
 
 
 def test_seeds_to_recommend_is_the_power_of_the_hardest_rival():
@@ -223,7 +265,7 @@ def test_the_objective_table_has_the_plans_order_and_no_confirmation_seeds_and_n
     records = make_records(["epochs"], n_seeds=3, missing=[("epochs=3", 1)])
     fresh = make_records(["epochs"], n_seeds=3, first_seed=1000)
     trials = join_records(records, fresh, make_foreign(records)).trials
-    objectives = objective_table(trials, records.experiments[0].experiment)
+    objectives = objective_table(trials, records.plans[0].experiment, sign=1)
     assert list(objectives.columns) == ["epochs=3", "baseline", "epochs=10"]
     assert list(objectives.index) == [0, 1, 2]
     assert objectives.isna().sum().sum() == 1

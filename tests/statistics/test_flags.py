@@ -4,8 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridstudy.statistics.flags import is_infeasible, overfitting, search_edges, still_improving, train_loss_rising
-from simulations.simulate import flat_curves
+from gridstudy.core.subject import Objective
+from gridstudy.statistics.flags import (
+    curve_flags,
+    is_infeasible,
+    overfitting,
+    search_edges,
+    slow_configurations,
+    still_improving,
+    train_loss_rising,
+)
+from simulations.guarantees import flat_curves
 
 WIGGLE = np.array([[0.0], [0.001], [-0.001], [0.002], [0.0005]]) * np.array([1, -1, 2, 0.5, 1.5])
 
@@ -41,10 +50,41 @@ def test_a_training_loss_that_rises_over_two_epochs():
 
 def test_guessing_is_infeasible():
     # three standard errors on 10,000 images: 0.1 + 3 sqrt(.09 / 10,000) = 0.109
-    assert is_infeasible(0.1089, 10_000)
-    assert not is_infeasible(0.1091, 10_000)
-    assert is_infeasible(0.12, 1_000)
-    assert not is_infeasible(0.1, np.nan)
+    accuracy = Objective("accuracy", chance=0.1)
+    assert is_infeasible(0.1089, accuracy, n_validation=10_000)
+    assert not is_infeasible(0.1091, accuracy, n_validation=10_000)
+    assert is_infeasible(0.12, accuracy, n_validation=1_000)
+    assert not is_infeasible(0.1, accuracy, n_validation=np.nan)
+    assert not is_infeasible(0.0, Objective("accuracy"), n_validation=10_000), "the score of guessing is unknown"
+
+
+def test_a_minimised_score_is_infeasible_where_it_is_not_below_guessing():
+    loss = Objective("loss", unit="nats", maximise=False, chance=2.3, margin=0.1)
+    assert is_infeasible(2.31, loss, n_validation=np.nan)
+    assert not is_infeasible(2.29, loss, n_validation=np.nan)
+
+
+def test_curves_without_losses_raise_no_flag_of_losses():
+    table = pd.DataFrame(
+        {
+            "trial_id": list("aabbcc"),
+            "epoch": [1, 2] * 3,
+            "objective": [9, 5, 9, 4.9, 9, 5.2],
+            "validation_loss": np.nan,
+        }
+    )
+    assert list(curve_flags(table, sign=-1)) == ["still improving"]
+    assert list(curve_flags(table, sign=1)) == []
+
+
+def test_an_arm_that_takes_longer_than_its_budgets_explain():
+    # from 3 to 5 epochs 0.28 s each, from 5 to 10 3.41 s each, as a loaded machine once had it
+    amounts = pd.DataFrame({"updates": [300.0, 500, 1000], "parameters": 1e5}, index=["3", "5", "10"])
+    seconds = pd.Series([0.84, 1.4, 18.45], index=amounts.index)
+    assert slow_configurations(seconds, amounts) == {"10": pytest.approx(18.45 / 2.8)}
+    assert slow_configurations(pd.Series([0.5, 0.8, 1.5], index=amounts.index), amounts) == {}
+    assert slow_configurations(seconds, amounts[[]]) == {}
+    assert slow_configurations(seconds[["3"]], amounts.loc[["3"]]) == {}
 
 
 def grid(**columns):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 from statsmodels.stats.anova import AnovaRM
 
-from gridstudy.core.study import parse_experiment
-from gridstudy.fashion.experiments import GROUPS, select_experiments
-from gridstudy.records.records import Records
+from gridstudy.fashion.experiments import GROUPS
+from gridstudy.fashion.subject import SUBJECT
+from gridstudy.records.tables import Records
 from gridstudy.statistics.comparisons import holm
 from gridstudy.statistics.interactions import (
     CELL_COLUMNS,
+    EFFECT_COLUMNS,
     INTERACTION_COLUMNS,
     Factorial,
     analyse_term,
@@ -22,30 +25,34 @@ from gridstudy.statistics.interactions import (
     factorial_axes,
     factorials,
     interaction_table,
+    simple_effects,
     term_contrasts,
 )
-from tests.tables import join_records, make_records
+from tests.tables import describe_images, join_records, make_plan, make_records, select, solver_records
 
 DEPTH_X_UNITS = "depth_x_units"
 OVER_EPOCHS = "learning_rate_over_epochs"
 
 
 def designs_of(records: Records) -> list[Factorial]:
-    return factorials(records.trials, records.curves, [r.experiment for r in records.experiments])
+    return factorials(records.trials, records.curves, records.plans)
 
 
 def design_of(values: np.ndarray, shape: tuple[int, ...]) -> Factorial:
     axes = {name: tuple(range(n)) for name, n in zip("abc", shape, strict=False)}
-    return Factorial("made", axes, pd.DataFrame(values), np.zeros(values.shape[1]))
+    n = len(values)
+    return Factorial("made", axes, pd.DataFrame(values), np.zeros(values.shape[1]), (n,), tuple(range(n)))
 
 
 # --- which experiments ---------------------------------------------------------------------------------------------
 
 
 def test_factorial_experiments_are_the_full_products() -> None:
-    experiments = select_experiments(["all", "follow-up"])
+    experiments = select(["all", "follow-up"])
     assert len(experiments) == len(GROUPS["all"]) + len(GROUPS["follow-up"])
-    axes = {e.name: {name: len(values) for name, values in factorial_axes(e).items()} for e in experiments}
+    axes = {
+        e.name: {name: len(values) for name, values in factorial_axes(e, epochs="epochs").items()} for e in experiments
+    }
     assert {name: shape for name, shape in axes.items() if shape} == {
         "units": {"units1": 6, "units2": 6},
         DEPTH_X_UNITS: {"depth": 3, "units1": 6},
@@ -56,14 +63,14 @@ def test_factorial_experiments_are_the_full_products() -> None:
 
 def test_curve_epochs_beyond_the_last_epoch_are_no_axis() -> None:
     table = {"name": "short", "scientific": ["depth"], "curve_epochs": [1, 3, 9], "grid": {"depth": [1, 2]}}
-    assert factorial_axes(parse_experiment(table)) == {"depth": (1, 2), "epochs": (1, 3)}
-    assert factorial_axes(parse_experiment({**table, "curve_epochs": [5, 9]})) == {}
+    assert factorial_axes(SUBJECT.parse(table), epochs="epochs") == {"depth": (1, 2), "epochs": (1, 3)}
+    assert factorial_axes(SUBJECT.parse({**table, "curve_epochs": [5, 9]}), epochs="epochs") == {}
 
 
 def test_a_varied_nuisance_hyperparameter_makes_no_factorial() -> None:
     grid = {"depth": [1, 2], "units1": [16, 32], "learning_rate": [1e-3, 1e-2]}
     table = {"name": "own", "scientific": ["depth", "units1"], "nuisance": ["learning_rate"], "grid": grid}
-    assert factorial_axes(parse_experiment(table)) == {}
+    assert factorial_axes(SUBJECT.parse(table), epochs="epochs") == {}
 
 
 # --- analysis of variance ------------------------------------------------------------------------------------------
@@ -184,8 +191,9 @@ def test_a_row_per_term_and_holm_over_the_interactions() -> None:
     assert table["term"].tolist()[:3] == ["units1", "units2", "units1 x units2"]
     interactions = table["term"].str.contains(" x ")
     assert table.loc[~interactions, "p_holm"].isna().all()
-    p, p_holm = (table.loc[interactions, column].tolist() for column in ("p", "p_holm"))
-    assert p_holm == pytest.approx(holm(p).tolist())
+    p, p_holm = (table.loc[interactions, column].to_numpy() for column in ("p", "p_holm"))
+    assert p_holm.tolist() == pytest.approx(holm(np.minimum(1, p / 0.8)).tolist()), "the first look has four fifths"
+    assert (table["look"] == 1).all()
     assert (table["n"] == 5).all()
     assert (table["label"] == "tested").all()
 
@@ -196,16 +204,26 @@ def test_a_diverged_trial_makes_the_table_unstable_and_stays_in_the_family() -> 
     assert table.loc["depth x units1", "label"] == "unstable, 1 of 18 cells"
     assert table.loc[["depth", "depth x units1"], ["F", "p", "p_holm", "omega_squared"]].isna().all(axis=None)
     row = table.loc["units1 x units2"]
-    assert row["p_holm"] == pytest.approx(min(1, 2 * row["p"]))
+    assert row["p_holm"] == pytest.approx(min(1, 2 * row["p"] / 0.8))
 
 
-def test_only_seeds_without_gaps_count() -> None:
-    records = make_records([DEPTH_X_UNITS], n_seeds=4, missing=[("depth=3", 0)])
-    assert (interaction_table(designs_of(records))["n"] == 3).all()
-    records = make_records([DEPTH_X_UNITS], n_seeds=4, missing=[("depth=3", 0), ("baseline", 1)])
-    table = interaction_table(designs_of(records))
-    assert (table["label"] == "fewer than 3 complete seeds").all()
+def test_a_look_that_lacks_a_cell_tests_nothing() -> None:
+    table = interaction_table(designs_of(make_records([DEPTH_X_UNITS], n_seeds=4, missing=[("depth=3", 0)])))
+    assert (table["label"] == "fewer than 4 complete seeds").all()
     assert table[["p", "p_holm"]].isna().all(axis=None)
+
+
+def test_seeds_between_two_looks_are_in_no_test_and_a_second_look_has_a_twentieth() -> None:
+    records = make_records([DEPTH_X_UNITS], n_seeds=8)
+    plan = replace(records.plans[0], first_look=4)
+    both = interaction_table(factorials(records.trials, records.curves, [plan])).set_index("term")
+    first = records.trials[records.trials["seed"] < 4]
+    one = interaction_table(factorials(first, records.curves, [plan])).set_index("term")
+    between = interaction_table(factorials(records.trials.query("seed < 7"), records.curves, [plan])).set_index("term")
+    pd.testing.assert_frame_equal(one, between)
+    assert (one["look"].unique(), one["n"].unique(), both["n"].unique()) == ([1], [4], [8])
+    expected = np.minimum(1, np.minimum(one["p"] / 0.8, both["p"] / 0.05))
+    assert both["p_looks"].tolist() == pytest.approx(expected.tolist())
 
 
 def test_confirmation_seeds_are_left_out() -> None:
@@ -216,10 +234,10 @@ def test_confirmation_seeds_are_left_out() -> None:
 
 def test_learning_curves_end_at_the_objective() -> None:
     records = make_records([OVER_EPOCHS], n_seeds=3)
-    experiment = records.experiments[0].experiment
+    experiment = records.plans[0].experiment
     curves = curve_objectives(records.trials, records.curves, experiment)
     rate = experiment.configurations[1].name
-    last = records.trials.query("configuration == @rate").set_index("seed")["validation_accuracy"]
+    last = records.trials.query("configuration == @rate").set_index("seed")["objective"]
     assert curves[(rate, 20)].tolist() == last.tolist()
 
 
@@ -229,7 +247,7 @@ def test_cell_means_have_the_interval_of_the_mean() -> None:
     assert tuple(cells.columns) == CELL_COLUMNS
     assert len(cells) == 18 + 25
     cell = cells.query("first == 'depth' and first_value == 1 and second_value == 16").iloc[0]
-    narrow = records.trials.query("depth == 1 and units1 == 16")["validation_accuracy"]
+    narrow = records.trials.query("depth == 1 and units1 == 16")["objective"]
     low, high = stats.t.interval(0.95, 4, narrow.mean(), stats.sem(narrow))
     assert tuple(cell[["mean", "low", "high", "n"]]) == pytest.approx((narrow.mean(), low, high, 5))
     unstable = cells[cells["n_diverged"] > 0]
@@ -257,6 +275,31 @@ def test_records_without_a_factorial_experiment_give_empty_tables() -> None:
 
 def test_an_experiment_without_trials_is_untested() -> None:
     records = make_records(["epochs"])
-    designs = factorials(records.trials, records.curves, select_experiments([DEPTH_X_UNITS, OVER_EPOCHS]))
-    assert (interaction_table(designs)["label"] == "fewer than 3 complete seeds").all()
+    plans = [make_plan(e, describe_images(), seeds=range(5)) for e in select([DEPTH_X_UNITS, OVER_EPOCHS])]
+    designs = factorials(records.trials, records.curves, plans)
+    assert (interaction_table(designs)["label"] == "fewer than 5 complete seeds").all()
     assert cell_table(designs)["mean"].count() == 1, "the baseline, which the epochs have too"
+
+
+# --- directions ----------------------------------------------------------------------------------------------------
+
+
+def test_a_surviving_interaction_says_what_each_axis_does_at_the_ends_of_the_other() -> None:
+    records = solver_records()
+    designs = designs_of(records)
+    effects = simple_effects(designs, interaction_table(designs))
+    assert tuple(effects.columns) == EFFECT_COLUMNS
+    found = effects.set_index(["axis", "at"])
+    assert found[["start", "end", "other"]].values.tolist() == [
+        [1, 8, "kernel"], [1, 8, "kernel"], ["plain", "tiled", "threads"], ["plain", "tiled", "threads"]
+    ]  # fmt: skip
+    ms = records.trials.pivot(index="seed", columns=["kernel", "threads"], values="objective")
+    faster = ms["plain"][1] - ms["tiled"][1]  # a minimised score falls, which is a gain
+    low, high = stats.t.interval(0.95, 4, faster.mean(), stats.sem(faster))
+    row = found.loc[("kernel", 1)]
+    assert tuple(row[["n", "difference", "low", "high"]]) == pytest.approx((5, faster.mean(), low, high))
+
+
+def test_without_a_surviving_interaction_there_is_no_direction() -> None:
+    designs = designs_of(make_records([DEPTH_X_UNITS]))
+    assert simple_effects(designs, interaction_table(designs)).empty

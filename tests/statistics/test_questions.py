@@ -3,81 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from gridstudy.core.study import parse_experiment
-from gridstudy.fashion.experiments import select_experiments
-from gridstudy.records.records import Records
+from gridstudy.fashion.subject import SUBJECT
+from gridstudy.records.tables import Records
 from gridstudy.statistics.comparisons import deficit_bounds, tied_set
-from gridstudy.statistics.interactions import INTERACTION_COLUMNS, factorials, interaction_table
+from gridstudy.statistics.interactions import (
+    EFFECT_COLUMNS,
+    INTERACTION_COLUMNS,
+    factorials,
+    interaction_table,
+    simple_effects,
+)
 from gridstudy.statistics.questions import (
     QUESTION_COLUMNS,
     CoarseGrid,
     EpochsAnswer,
-    Replay,
     StudyAnswers,
-    answer_epochs,
-    answer_factors,
-    answer_halving,
-    answer_interactions,
-    answer_quadratic,
     answer_questions,
-    answer_random_search,
-    answer_ranking,
-    best_of_weights,
+)
+from gridstudy.statistics.questions.epochs import answer_epochs
+from gridstudy.statistics.questions.factors_of_2 import (
+    answer_factors,
+    answer_quadratic,
     fieller,
-    first_sufficient,
     fit_quadratic,
+    log2_axes,
+)
+from gridstudy.statistics.questions.interactions import answer_interactions
+from gridstudy.statistics.questions.ranking_by_epoch import (
+    answer_ranking,
+    first_sufficient,
+    kendall_tau,
+    resample_means,
+)
+from gridstudy.statistics.questions.replay import Replay, mean_interval, read_replay
+from gridstudy.statistics.questions.search import (
+    answer_halving,
+    answer_random_search,
+    best_of_weights,
     halve,
     halving_epochs,
     halving_rungs,
-    kendall_tau,
-    log2_axes,
-    mean_interval,
     pseudovalues,
-    read_replay,
-    resample_means,
     share_interval,
 )
-from tests.tables import join_records, make_foreign, make_records
+from tests.tables import describe_images, join_records, make_foreign, make_plan, make_records, select, solver_records
 
 BATCHES = (4, 8, 16, 32, 64, 128)
 
 
 def replay_of(records: Records, name: str) -> Replay:
-    experiment = next(r.experiment for r in records.experiments if r.experiment.name == name)
-    replay = read_replay(records.trials, records.curves, experiment)
+    plan = next(plan for plan in records.plans if plan.experiment.name == name)
+    replay = read_replay(records.trials, records.curves, plan)
     assert replay is not None
     return replay
 
 
-def made_replay(accuracy: np.ndarray) -> Replay:
+def made_replay(objectives: np.ndarray) -> Replay:
     """A replay of depths on these curves, (seed, epoch, configuration)."""
-    n_epochs, size = accuracy.shape[1:]
+    n_epochs, size = objectives.shape[1:]
     grid = {"depth": list(range(1, size + 1))}
-    table = {"name": "made", "scientific": ["depth"], "fixed": {"epochs": n_epochs}, "grid": grid}
-    experiment = parse_experiment(table)
+    experiment = SUBJECT.parse({"name": "made", "scientific": ["depth"], "fixed": {"epochs": n_epochs}, "grid": grid})
     names = [c.name for c in experiment.configurations]
-    objectives = pd.DataFrame(accuracy[:, -1], columns=names, index=pd.RangeIndex(len(accuracy), name="seed"))
-    tied = np.isin(names, tied_set(objectives))
-    return Replay(experiment, experiment.configurations, objectives, accuracy, tied, 0)
+    table = pd.DataFrame(objectives[:, -1], columns=names, index=pd.RangeIndex(len(objectives), name="seed"))
+    plan = make_plan(experiment, describe_images(), seeds=range(len(objectives)))
+    return Replay(plan, experiment.configurations, table, objectives, np.isin(names, tied_set(table)), 0)
 
 
 def answers_of(records: Records, *, margin: float = 0.005) -> StudyAnswers:
-    experiments = [r.experiment for r in records.experiments]
-    interactions = interaction_table(factorials(records.trials, records.curves, experiments))
-    return answer_questions(records.trials, records.curves, experiments, interactions=interactions, margin=margin)
+    designs = factorials(records.trials, records.curves, records.plans)
+    interactions = interaction_table(designs)
+    return answer_questions(
+        records.trials,
+        records.curves,
+        records.plans,
+        interactions=interactions,
+        effects=simple_effects(designs, interactions),
+        margin=margin,
+    )
 
 
 # --- epochs --------------------------------------------------------------------------------------------------------
 
 
 def epochs_answer(records: Records) -> EpochsAnswer:
-    answer = answer_epochs(records.trials, records.curves, records.experiments[0].experiment)
+    answer = answer_epochs(records.trials, records.curves, records.plans[0])
     assert answer is not None
     return answer
 
@@ -85,7 +101,7 @@ def epochs_answer(records: Records) -> EpochsAnswer:
 def test_gains_between_arms_are_paired_and_per_epoch():
     records = make_records(["epochs"])
     answer = epochs_answer(records)
-    table = records.trials.pivot(index="seed", columns="epochs", values="validation_accuracy")
+    table = records.trials.pivot(index="seed", columns="epochs", values="objective")
     difference = table[10] - table[5]
     low, high = stats.t.interval(0.95, 4, difference.mean(), stats.sem(difference))
     last = answer.gains[-1]
@@ -101,9 +117,9 @@ def test_gains_along_the_curve_are_those_of_the_longest_arm():
     curve = records.curves.query("configuration == 'epochs=10'").pivot(index="seed", columns="epoch")
     assert answer.longest == "epochs=10"
     assert [(g.before, g.after) for g in steps] == [(e, e + 1) for e in range(1, 10)]
-    accuracy = curve["validation_accuracy"]
+    accuracy = curve["objective"]
     assert steps[1].gain.value == pytest.approx((accuracy[3] - accuracy[2]).mean())
-    assert steps[1].seconds.value == pytest.approx(curve["duration_s"][3].mean())
+    assert steps[1].seconds.value == pytest.approx(curve["duration_s"][3].median())
     assert answer.still_improving == {"epochs=3": True, "baseline": True, "epochs=10": False}
 
 
@@ -118,17 +134,36 @@ def test_overfitting_is_taken_from_the_curves():
     records = make_records(["epochs"])
     loss = 1 + (records.curves["epoch"] - 4) ** 2 * 0.1 + records.curves["seed"] * 1e-3 * records.curves["epoch"]
     curves = records.curves.assign(validation_loss=loss)
-    answer = answer_epochs(records.trials, curves, records.experiments[0].experiment)
+    answer = answer_epochs(records.trials, curves, records.plans[0])
     assert answer is not None
     assert answer.overfitting == {"epochs=3": False, "baseline": True, "epochs=10": True}
 
 
-def test_one_seed_gives_gains_without_intervals_and_no_other_answer():
-    answers = answers_of(make_records(["all", "follow-up"], n_seeds=1))
-    assert np.isnan([*answers.epochs[0].gains[0].gain[1:]]).all()
-    assert set(answers.table["question"]) == {"epochs"}
-    assert answers.table[["low", "high"]].isna().all(axis=None)
-    assert not any(answers.epochs[0].overfitting.values())
+def test_below_three_common_seeds_there_is_no_answer():
+    assert answers_of(make_records(["all", "follow-up"], n_seeds=2)).table.empty
+    uneven = [(name, seed) for name, seeds in (("epochs=3", (0, 1)), ("epochs=10", (3, 4))) for seed in seeds]
+    records = make_records(["epochs"], missing=uneven)
+    assert answer_epochs(records.trials, records.curves, records.plans[0]) is None
+
+
+def test_one_slow_trial_does_not_move_the_seconds():
+    records = make_records(["epochs"])
+    slow = records.trials["configuration"].eq("epochs=10") & records.trials["seed"].eq(2)
+    trials = records.trials.assign(duration_s=records.trials["duration_s"].where(~slow, 99.0))
+    answer = answer_epochs(trials, records.curves, records.plans[0])
+    assert answer is not None
+    assert answer.gains[-1].seconds == epochs_answer(records).gains[-1].seconds
+    assert np.isnan([*answer.gains[-1].seconds[1:]]).all()
+
+
+def test_gains_between_arms_are_on_the_seeds_that_all_have():
+    records = make_records(["epochs"], missing=[("epochs=3", 0)])
+    answer = epochs_answer(records)
+    table = records.trials.pivot(index="seed", columns="epochs", values="objective").loc[1:]
+    assert answer.n_seeds == 4
+    assert [g.gain.value for g in answer.gains if g.arms] == pytest.approx(
+        [(table[5] - table[3]).mean(), (table[10] - table[5]).mean()]
+    )
 
 
 # --- the ranking by epoch ------------------------------------------------------------------------------------------
@@ -184,7 +219,8 @@ def test_configurations_with_unlike_numbers_of_epochs_have_no_ranking():
 
 
 def test_log2_axes_are_found():
-    axes = {e.name: list(log2_axes(e)) for e in select_experiments(["all", "follow-up"])}
+    plans = [make_plan(e, describe_images(), seeds=range(5)) for e in select(["all", "follow-up"])]
+    axes = {plan.experiment.name: list(log2_axes(plan)) for plan in plans}
     assert {name: found for name, found in axes.items() if found} == {
         "units": ["units1", "units2"],
         "batch_size": ["batch_size"],
@@ -194,12 +230,18 @@ def test_log2_axes_are_found():
     }
 
 
+def test_an_axis_that_is_not_of_scale_log2_is_no_grid_in_factors_of_2():
+    table = {"name": "own", "scientific": ["epochs"], "grid": {"epochs": [1, 2, 4, 8]}}
+    assert log2_axes(make_plan(SUBJECT.parse(table), describe_images(), seeds=range(5))) == {}
+
+
 def test_every_other_batch_size_costs_what_it_costs():
     records = make_records(["batch_size"])
     first, second = answer_factors(replay_of(records, "batch_size"), records.trials)
     assert (first.grid, second.grid) == ("batch_size 4, 16, 64", "batch_size 8, 32, 128")
     assert first.cost["examples"] == pytest.approx((4 + 16 + 64) / sum(BATCHES))
-    assert first.cost["updates x parameters"] == pytest.approx(1 / 2)
+    assert first.cost["updates"] == first.cost["parameters"] == pytest.approx(1 / 2)
+    assert first.cost["cost"] == first.cost["examples"], "equal networks"
     assert first.cost["seconds"] + second.cost["seconds"] == pytest.approx(1)
     assert first.n_configurations == 3
 
@@ -286,7 +328,14 @@ def test_interactions_that_survive_holm_are_ordered_by_size():
         ("z", "a x d", 5, 1, 4, 9, 1, 0.030, 0.5, 0.2, 0.06, "tested"),
         ("u", "a x e", 5, *[np.nan] * 8, "unstable, 1 of 9 cells"),
     ]
-    answer = answer_interactions(pd.DataFrame(rows, columns=list(INTERACTION_COLUMNS)))
+    columns = [name for name in INTERACTION_COLUMNS if name not in ("look", "p_looks")]
+    step = ("y", "a x c", "a", 1, 8, "c", 2, 5, 0.3, 0.2, 0.4)
+    effects = pd.DataFrame([step], columns=list(EFFECT_COLUMNS))
+    answer = answer_interactions(pd.DataFrame(rows, columns=columns), effects)
+    (effect,) = answer.survivors[0].effects
+    assert (effect.axis, effect.start, effect.end, effect.other, effect.at) == ("a", 1, 8, "c", 2)
+    assert effect.gain == (0.3, 0.2, 0.4)
+    assert answer.survivors[1].effects == ()
     assert [(i.experiment, i.omega_squared) for i in answer.survivors] == [("y", 0.3), ("x", 0.1)]
     assert (answer.n_tested, answer.n_untested) == (3, 1)
 
@@ -418,13 +467,19 @@ def test_the_table_holds_the_numbers_of_the_answers(complete: Records):
     assert all([answers.rankings, answers.coarse_grids, answers.quadratics, answers.random_searches, answers.halvings])
 
 
-def test_surviving_interactions_are_in_the_table():
-    records = make_records(["learning_rate_over_epochs"], sd=0.002)
+def test_surviving_interactions_are_in_the_table_with_their_direction():
+    records = make_records(["learning_rate_over_epochs"], sd=0.001)
     answers = answers_of(records)
     (found,) = answers.interactions.survivors
     rows = answers.table[answers.table["question"] == "interactions"].set_index("quantity")
     assert rows["subject"].unique().tolist() == ["learning_rate_over_epochs: learning_rate x epochs"]
-    assert rows["value"].to_dict() == {"omega squared": found.omega_squared, "share of noise": found.noise_share}
+    assert rows["value"].iloc[:2].to_dict() == {
+        "omega squared": found.omega_squared,
+        "share of noise": found.noise_share,
+    }
+    curves = records.curves.query("configuration == 'epochs=20,learning_rate=0.01'")
+    gain = curves.query("epoch == 20")["objective"].mean() - curves.query("epoch == 1")["objective"].mean()
+    assert rows["value"]["gain from epochs 1 to 20 at learning_rate 0.01"] == pytest.approx(gain)
 
 
 def test_other_seeds_and_other_programs_change_nothing():
@@ -448,14 +503,13 @@ def test_missing_experiments_give_no_rows():
 
 def test_planned_experiments_without_trials_give_no_rows(complete: Records):
     none = complete.trials.iloc[:0], complete.curves.iloc[:0]
-    experiments = [r.experiment for r in complete.experiments]
-    table = interaction_table(factorials(*none, experiments))
-    assert answer_questions(*none, experiments, interactions=table, margin=0.005).table.empty
+    records = replace(complete, trials=none[0], curves=none[1])
+    assert answers_of(records).table.empty
 
 
 def test_unstable_configurations_are_in_no_answer():
     replay = replay_of(make_records(["batch_size"], diverged=[("batch_size=128", 3)]), "batch_size")
-    assert [c.batch_size for c in replay.configurations] == [4, 8, 16, 32, 64]
+    assert [c["batch_size"] for c in replay.configurations] == [4, 8, 16, 32, 64]
     assert replay.note == "n=5 seeds, 5 of 6 configurations, 1 unstable"
     records = make_records(["batch_size"], diverged=[(f"batch_size={b}", 3) for b in (8, 32, 128)])
     grids: tuple[CoarseGrid, ...] = answer_factors(replay_of(records, "batch_size"), records.trials)
@@ -463,8 +517,31 @@ def test_unstable_configurations_are_in_no_answer():
 
 
 def test_only_seeds_that_all_have_count():
-    replay = replay_of(make_records(["batch_size"], missing=[("baseline", 0), ("batch_size=4", 1)]), "batch_size")
-    assert replay.accuracy.shape == (3, 5, 6)
-    assert replay.accuracy[:, -1] == pytest.approx(replay.objectives)
+    records = make_records(["batch_size"], missing=[("baseline", 0), ("batch_size=4", 1)])
+    replay = replay_of(records, "batch_size")
+    assert replay.curves.shape == (3, 5, 6)
+    assert replay.curves[:, -1] == pytest.approx(replay.objectives)
+    common = records.trials.query("configuration == 'batch_size=8' and seed >= 2")["objective"].mean()
+    assert replay.table["batch_size=8"].mean() == pytest.approx(common)
+    full = answer_factors(replay, records.trials)[1]
+    assert full.best == str(replay.table[["batch_size=8", "batch_size=32", "batch_size=128"]].mean().idxmax())
     few = [("batch_size=4", seed) for seed in range(3)]
     assert len(replay_of(make_records(["batch_size"], missing=few), "batch_size").configurations) == 5
+
+
+# --- a subject of another kind -------------------------------------------------------------------------------------
+
+
+def test_a_minimised_score_without_curves_budgets_or_epochs_has_the_questions_that_it_can_have():
+    answers = answers_of(solver_records(), margin=2.0)
+    assert (answers.epochs, answers.rankings, answers.halvings) == ((), (), ())
+    assert {tuple(grid.cost) for grid in answers.coarse_grids} == {("seconds",)}
+    first, second = answers.coarse_grids
+    assert (first.grid, first.best, first.finds_best) == ("threads 1, 4", "threads=4,kernel=tiled", False)
+    assert (second.best, second.finds_best) == ("threads=8,kernel=tiled", True)
+    assert first.lost.low > 5, "the coarse grid loses about 10 ms, counted as a loss although lower is better"
+    (search,) = answers.random_searches
+    assert search.reported[0].value > search.reported[-1].value > 0, "as measured: the more trials, the faster"
+    assert search.reported[0].low < search.reported[0].value < search.reported[0].high
+    assert set(answers.table["unit"]) == {"ms", "flag", "share", "trials"}
+    assert "latency lost by factors of 4" in set(answers.table["quantity"])

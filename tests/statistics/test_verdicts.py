@@ -1,4 +1,4 @@
-"""Verdicts: one word of four, from contrasts worked out by hand."""
+"""Verdicts: one word of four, read at looks, from contrasts worked out by hand."""
 
 from dataclasses import replace
 
@@ -7,193 +7,415 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from gridstudy.core.study import Contrast
-from gridstudy.fashion.experiments import select_experiments
-from gridstudy.statistics.noise import FROM_EXPERIMENT, FROM_LOGDIR, Spread, noise_floor
+from gridstudy.statistics.looks import Schedule
 from gridstudy.statistics.verdicts import (
+    ALIKE,
+    FROM_OWN_PAIRS,
+    ORDER,
+    Claim,
     Evidence,
-    adjust,
+    LookPValues,
+    StoredVerdict,
+    Trace,
     arm_p_values,
+    combine,
     confounded_budgets,
     judge,
-    judge_contrast,
-    verdict_word,
+    look_p_values,
+    stored_verdicts,
+    trials_left,
+    undecided_arms,
+    walk,
 )
 
 MARGIN = 0.005
 WIGGLE = np.array([0.0, 0.001, -0.001, 0.002, -0.002])
 OTHER = np.array([0.001, -0.002, 0.0, 0.001, 0.0])
-ORDERING = (Contrast({"epochs": 5}, {"epochs": 3}), Contrast({"epochs": 10}, {"epochs": 5}))
 
 
-def evidence(name, diverged=None, changed=False, **columns):
-    """Evidence on an experiment of the study; columns by position in its grid."""
-    (experiment,) = select_experiments([name])
-    if name == "epochs":
-        experiment = replace(experiment, contrasts=ORDERING)
-    names = [c.name for c in experiment.configurations]
-    objectives = pd.DataFrame(dict(zip(names, columns.values(), strict=True))).rename_axis("seed").astype(float)
-    noise = noise_floor(objectives, logdir=Spread(0.013, 0.01, FROM_LOGDIR))
-    return Evidence(experiment, objectives, diverged or {}, noise, changed)
+def order(first, second, **options):
+    return Claim(f"{first} > {second}", ORDER, (first,), (second,), **options)
 
 
-def verdict_on(study):
-    return judge([study], margin=MARGIN)[0]
+def alike(first, second):
+    return Claim(f"{first} alike {second}", ALIKE, (first,), (second,))
 
 
-def test_a_clear_ordering_is_supported():
-    verdict = verdict_on(evidence("epochs", three=0.80 + WIGGLE, five=0.83 + OTHER, ten=0.86 + WIGGLE[::-1]))
-    assert verdict.verdict == "supported"
+def evidence(*claims, name="depth", family="the seven", family_size=7, **columns):
+    """Evidence with seeds 0, 1, ... and the first look at five."""
+    objectives = pd.DataFrame(columns).rename_axis("seed").astype(float)
+    return Evidence(
+        name, "a hypothesis", claims, objectives, Schedule(tuple(range(len(objectives))), 5), family, family_size,
+        assumed_sd=0.01, assumed_source="elsewhere",
+    )  # fmt: skip
+
+
+def pair(difference, sd=0.01, n=5, *, claim=order, seed=0, **options):
+    """Evidence on one contrast, b over a, with exactly this mean difference and standard deviation at each look."""
+    generator = np.random.default_rng(seed)
+    blocks = []
+    for _ in range(0, n, 5):
+        d = generator.standard_normal(5)
+        blocks.append(difference + sd * (d - d.mean()) / d.std(ddof=1))
+    a = 0.8 + generator.normal(0, 0.01, n)
+    return evidence(claim("b", "a"), a=a, b=a + np.concatenate(blocks)[:n], **options)
+
+
+def verdict_on(study, **options):
+    return judge([study], margin=MARGIN, **options)[0]
+
+
+# --- one look ------------------------------------------------------------------------------------------------------
+
+
+def test_a_clear_ordering_is_supported_at_the_first_look():
+    columns = {"three": 0.80 + WIGGLE, "five": 0.83 + OTHER, "ten": 0.86 + WIGGLE[::-1]}
+    verdict = verdict_on(evidence(order("five", "three"), order("ten", "five"), **columns))
+    assert (verdict.verdict, verdict.look, verdict.n_seeds, verdict.next_look) == ("supported", 1, 5, 0)
     assert verdict.seeds_to_decide == ""
-    assert verdict.p_for == max(c.p_for for c in verdict.contrasts)
+    assert verdict.p_for == pytest.approx(max(c.p_for for c in verdict.contrasts) / 0.8)
     # alone in a family of seven, and two-sided
     assert verdict.p_adjusted == pytest.approx(7 * 2 * verdict.p_for)
-    assert (verdict.family_size, verdict.seeds_source) == (7, FROM_EXPERIMENT)
+    assert (verdict.family_size, verdict.seeds_source) == (7, FROM_OWN_PAIRS)
 
 
 def test_one_clear_step_in_the_wrong_direction_contradicts_an_ordering():
-    verdict = verdict_on(evidence("epochs", three=0.80 + WIGGLE, five=0.83 + OTHER, ten=0.70 + WIGGLE[::-1]))
+    columns = {"three": 0.80 + WIGGLE, "five": 0.83 + OTHER, "ten": 0.70 + WIGGLE[::-1]}
+    verdict = verdict_on(evidence(order("five", "three"), order("ten", "five"), **columns))
     assert verdict.verdict == "contradicted"
-    assert verdict.p_against == pytest.approx(2 * min(c.p_against for c in verdict.contrasts))
+    assert verdict.p_against == pytest.approx(2 * min(c.p_against for c in verdict.contrasts) / 0.8)
 
 
-def test_equivalence_goes_before_significance():
-    tiny = np.array([1, -1, 0, 1, -1]) * 1e-5
-    verdict = verdict_on(evidence("epochs", three=0.80 + WIGGLE, five=0.801 + WIGGLE + tiny, ten=0.802 + WIGGLE))
-    assert verdict.p_for < 0.001
+def test_equivalence_goes_before_significance_within_a_look():
+    verdict = verdict_on(pair(0.001, sd=0.0002))
+    assert verdict.p_adjusted < 0.05
     assert verdict.verdict == "no practical difference"
 
 
-def test_equivalence_is_the_90_percent_interval_within_the_margin():
-    for shift in (0.001, 0.002, 0.003, 0.004, 0.0049):
-        d = shift + np.array([0.0, 0.001, -0.001, 0.0015, -0.0015])
-        study = evidence("batch_size", **{f"b{i}": 0.8 + WIGGLE for i in range(4)}, b64=0.8 + WIGGLE + d, b128=WIGGLE)
-        contrast = judge_contrast(study.experiment.contrasts[0], study, margin=MARGIN)
-        interval = stats.ttest_1samp(contrast.difference + d - d.mean(), 0).confidence_interval(0.90)
-        assert (contrast.low_90, contrast.high_90) == pytest.approx((interval.low, interval.high))
-        assert (contrast.p_equivalent <= 0.05) == (max(-interval.low, interval.high) <= MARGIN)
+def test_equivalence_is_corrected_by_holm():
+    # significant alone, not in a family of seven
+    alone, of_seven = (verdict_on(pair(0.001, sd=0.003, family_size=size)) for size in (1, 7))
+    assert (alone.verdict, of_seven.verdict) == ("no practical difference", "cannot tell")
+    assert of_seven.p_equivalent_adjusted == pytest.approx(min(1, 7 * alone.p_equivalent_adjusted))
 
 
-def batch_sizes(b4, b64):
-    return {"b4": b4, "b8": 0.8 + OTHER, "b16": 0.8 + OTHER, "b32": 0.8 + OTHER, "b64": b64, "b128": 0.8 + OTHER}
+@pytest.mark.parametrize("difference", [0.001, 0.003, 0.004, 0.0049])
+def test_equivalence_is_an_interval_within_the_margin_at_the_looks_level(difference):
+    verdict = verdict_on(pair(difference, sd=0.0015, family_size=1))
+    (contrast,) = verdict.contrasts
+    half = stats.t.isf(0.05 * 0.8, 4) * contrast.difference_sd / 5**0.5
+    assert contrast.equivalence_high == pytest.approx(difference + half)
+    assert (verdict.p_equivalent <= 0.05) == (contrast.equivalence_high <= MARGIN)
 
 
-def test_noise_cannot_tell_and_plans_seeds():
-    verdict = verdict_on(evidence("batch_size", **batch_sizes(0.80 + 10 * WIGGLE, 0.81 + 10 * OTHER)))
-    assert verdict.verdict == "cannot tell"
-    assert 5 < int(verdict.seeds_to_decide) <= 100
-    assert verdict.labels == ("confounded with examples",)
+def test_intervals_beside_a_verdict_are_at_its_looks_level():
+    (contrast,) = verdict_on(pair(0.01, n=10)).contrasts
+    half = stats.t.isf(0.05 * 0.05 / 2, 9) * contrast.difference_sd / 10**0.5
+    assert (contrast.n, contrast.look, contrast.confidence) == (10, 2, pytest.approx(0.9975))
+    assert contrast.low == pytest.approx(0.01 - half)
 
 
-def test_one_seed_cannot_tell_and_plans_with_a_borrowed_spread():
-    single = {name: values[:1] for name, values in batch_sizes(0.80 + WIGGLE, 0.82 + WIGGLE).items()}
-    verdict = verdict_on(evidence("batch_size", **single))
-    assert (verdict.verdict, verdict.p_adjusted) == ("cannot tell", 1.0)
-    assert verdict.seeds_source == FROM_LOGDIR
-    # two standard deviations at 5 % / 7, two-sided, with 80 % power
-    n = int(verdict.seeds_to_decide)
-    power = [stats.nct.sf(stats.t.isf(0.025 / 7, m - 1), m - 1, 2 * m**0.5) for m in (n - 1, n)]
-    assert power[0] < 0.8 <= power[1]
+def test_a_claim_of_equality_is_supported_by_equivalence_and_contradicted_by_a_difference_beyond_the_margin():
+    assert verdict_on(pair(0.0005, sd=0.0005, claim=alike)).verdict == "supported"
+    assert verdict_on(pair(0.03, sd=0.002, claim=alike)).verdict == "contradicted"
+    assert verdict_on(pair(-0.03, sd=0.002, claim=alike)).verdict == "contradicted"
+    # significantly different and within the margin
+    assert verdict_on(pair(0.002, sd=0.0003, claim=alike)).verdict == "supported"
 
 
-def test_a_small_difference_is_planned_for_equivalence():
-    verdict = verdict_on(evidence("batch_size", **batch_sizes(0.80 + 3 * WIGGLE, 0.8001 + 3 * OTHER)))
-    assert verdict.verdict == "cannot tell"
-    assert int(verdict.seeds_to_decide) < 30
+def test_equality_enters_p_for_by_its_equivalence_and_p_against_on_both_sides():
+    study = evidence(order("b", "a"), alike("c", "b"), a=0.80 + WIGGLE, b=0.83 + OTHER, c=0.831 + OTHER[::-1])
+    p = look_p_values(study, 5, margin=MARGIN)
+    b_a, c_b = study.objectives["b"] - study.objectives["a"], study.objectives["c"] - study.objectives["b"]
+
+    def greater(values, than):
+        return stats.ttest_1samp(values, than, alternative="greater").pvalue
+
+    within = max(greater(-c_b, -MARGIN), greater(c_b, -MARGIN))
+    assert p.supported == pytest.approx(max(greater(b_a, 0), within))
+    assert p.against == pytest.approx(min(1, 3 * min(greater(-b_a, 0), greater(c_b, MARGIN), greater(-c_b, MARGIN))))
+    assert verdict_on(study).verdict == "cannot tell"
 
 
-def test_an_unstable_side_cannot_tell_with_the_count():
-    study = evidence("batch_size", diverged={"batch_size=4": 2}, **batch_sizes(0.10 + WIGGLE, 0.82 + OTHER))
+def test_a_mixed_hypothesis_may_be_supported():
+    tiny = np.array([1, -1, 0, 1, -1]) * 1e-4
+    study = evidence(order("b", "a"), alike("c", "b"), a=0.80 + WIGGLE, b=0.83 + OTHER, c=0.8301 + OTHER + tiny)
+    assert verdict_on(study).verdict == "supported"
+
+
+# --- looks ---------------------------------------------------------------------------------------------------------
+
+
+def test_noise_cannot_tell_and_names_the_next_look_and_a_range_of_seeds():
+    verdict = verdict_on(pair(0.008, sd=0.01))
+    assert (verdict.verdict, verdict.look, verdict.next_look) == ("cannot tell", 1, 10)
+    assert verdict.seeds_to_decide == "40 or more"
+
+
+def test_one_seed_cannot_tell_and_plans_with_an_assumed_spread():
+    verdict = verdict_on(evidence(order("b", "a"), a=[0.80], b=[0.82]))
+    assert (verdict.verdict, verdict.p_adjusted, verdict.look, verdict.next_look) == ("cannot tell", 1.0, 0, 5)
+    assert verdict.seeds_source == "elsewhere"
+    assert verdict.contrasts[0].difference == pytest.approx(0.02)
+    assert verdict.seeds_to_decide != ""
+
+
+def test_seeds_between_two_looks_change_no_verdict():
+    before = verdict_on(pair(0.008, sd=0.01))
+    after = verdict_on(pair(0.008, sd=0.01, n=9))
+    assert (after.look, after.p_adjusted) == (before.look, before.p_adjusted)
+
+
+def test_a_missing_seed_makes_a_look_incomplete_and_is_named():
+    study = pair(0.008, sd=0.01, n=10)
+    study.objectives.loc[7, "b"] = np.nan
     verdict = verdict_on(study)
-    assert verdict.verdict == "cannot tell"
-    assert "unstable, 2 of 5" in verdict.labels
-    assert verdict.seeds_to_decide == ""
+    assert (verdict.look, verdict.next_look, verdict.incomplete) == (1, 10, "seed 7 of b")
+    study.objectives.loc[2, "a"] = np.nan
+    verdict = verdict_on(study)
+    assert (verdict.look, verdict.verdict, verdict.p_for) == (0, "cannot tell", 1.0)
 
 
-def test_identical_records_and_missing_records_cannot_tell():
-    verdict = verdict_on(evidence("batch_size", **batch_sizes(0.8 + WIGGLE, 0.8 + WIGGLE)))
-    assert (verdict.verdict, verdict.contrasts[0].label) == ("cannot tell", "identical records")
-    verdict = verdict_on(evidence("batch_size", **batch_sizes(np.full(5, np.nan), 0.8 + WIGGLE)))
-    assert (verdict.verdict, verdict.contrasts[0].label) == ("cannot tell", "no records")
+def test_seeds_count_in_the_order_of_the_plan():
+    study = pair(0.02, sd=0.002, n=10)
+    study.objectives.loc[[5, 6, 7, 8, 9], "b"] = study.objectives.loc[[5, 6, 7, 8, 9], "a"].to_numpy() + 10 * WIGGLE
+    assert verdict_on(study).look == 1
+    turned = replace(study, schedule=Schedule((5, 6, 7, 8, 9, 0, 1, 2, 3, 4), 5))
+    assert look_p_values(turned, 5, margin=MARGIN).supported > look_p_values(study, 5, margin=MARGIN).supported
 
 
-def test_a_changed_hypothesis_is_labelled():
-    study = evidence("batch_size", changed=True, **batch_sizes(0.7 + WIGGLE, 0.8 + OTHER))
-    assert "hypothesis changed" in verdict_on(study).labels
+def test_a_verdict_is_final_at_the_look_that_reached_it():
+    study = pair(0.02, sd=0.002, n=10)
+    study.objectives.loc[5:, "b"] -= 0.2
+    verdict = verdict_on(study)
+    assert (verdict.verdict, verdict.look, verdict.contrasts[0].n) == ("supported", 1, 5)
 
 
-def test_an_experiment_without_contrasts_has_no_verdict():
-    study = evidence("full_passes", only=0.88 + WIGGLE)
-    assert judge([study], margin=MARGIN) == []
+def trace(*looks, all_alike=False):
+    return Trace(tuple(LookPValues(*p) for p in looks), all_alike)
 
 
-def test_holm_counts_the_missing_of_the_seven_and_the_others_apart():
-    p = np.array([0.01, 0.004, 0.01, 0.02])
-    ours = np.array([True, True, False, False])
-    # of seven: .004 x 7, .01 x 6; of two others: .01 x 2, .02 x 1
-    assert adjust(p, ours) == pytest.approx([0.06, 0.028, 0.02, 0.02])
-    assert adjust(np.array([]), np.array([], bool)).tolist() == []
+def test_holm_counts_the_missing_of_a_family():
+    claims = [trace((0.004 * 0.8 / 2, 1, 1)), trace((0.008 * 0.8 / 2, 1, 1))]
+    found = walk(claims, family_size=7)
+    # .004 x 7, .008 x 6
+    assert [r.p_adjusted for r in found] == pytest.approx([0.028, 0.048])
+    assert [r.verdict for r in found] == ["supported", "supported"]
+    assert walk([], family_size=7) == []
 
 
-def test_the_family_of_others_has_their_number():
-    records = evidence("batch_size", **batch_sizes(0.7 + WIGGLE, 0.8 + OTHER))
-    other = replace(records, experiment=replace(records.experiment, name="batch_size[epochs=10]"))
-    ours, theirs = judge([records, other], margin=MARGIN)
-    assert (ours.family_size, theirs.family_size) == (7, 1)
-    assert ours.p_adjusted == pytest.approx(7 * theirs.p_adjusted)
+def test_an_earlier_claim_is_not_overruled_by_a_later_equivalence():
+    found = walk([trace((0.001, 1, 0.9), (0.001, 1, 1e-6))], family_size=1)
+    assert (found[0].verdict, found[0].look) == ("supported", 1)
+    found = walk([trace((0.9, 1, 0.9), (0.001, 1, 0.001))], family_size=1)
+    assert (found[0].verdict, found[0].look) == ("no practical difference", 2)
 
 
-def test_there_are_four_words():
-    assert verdict_word(0.001, 1.0, 0.04, 0.01) == "no practical difference"
-    assert verdict_word(0.001, 1.0, 0.06, 0.01) == "supported"
-    assert verdict_word(1.0, 0.001, 0.06, 0.01) == "contradicted"
-    assert verdict_word(0.001, 1.0, 0.06, 0.051) == "cannot tell"
+def test_a_later_look_of_one_hypothesis_may_help_another():
+    # the second becomes significant once the first does not count any more, at its own first look
+    found = walk([trace((0.9, 1, 1), (1e-5, 1, 1)), trace((0.018, 1, 1))], family_size=2)
+    assert [(r.verdict, r.look) for r in found] == [("supported", 2), ("supported", 1)]
+
+
+def test_a_stored_claim_stays_when_another_experiment_would_make_it_an_equivalence():
+    # Holm over two: the claim is significant, the equivalence only once the other experiment's is
+    standard_error = 0.001 / 5**0.5
+    margin = 6.6 * standard_error
+    study = pair(4 * standard_error, sd=0.001, name="one", family_size=2)
+    clear = pair(0.0, sd=0.0001, name="two", family_size=2)
+    first = judge([study], margin=margin)
+    anew = judge([study, clear], margin=margin)
+    kept = judge([study, clear], margin=margin, stored=stored_verdicts(first))
+    assert [v[0].verdict for v in (first, anew, kept)] == ["supported", "no practical difference", "supported"]
+    assert kept[1].verdict == "no practical difference"
+
+
+# --- the state that is kept ----------------------------------------------------------------------------------------
+
+
+def test_stored_verdicts_keep_other_experiments_and_other_margins():
+    verdicts = judge([pair(0.02, sd=0.002, name="one")], margin=MARGIN)
+    state = stored_verdicts(verdicts)
+    assert (state[0].verdict, state[0].look, state[0].n_seeds, state[0].margin) == ("supported", 1, 5, MARGIN)
+    other = judge([pair(0.02, sd=0.002, name="two")], margin=0.01, stored=state)
+    assert [(v.experiment, v.margin) for v in stored_verdicts(other, state)] == [("one", MARGIN), ("two", 0.01)]
+    assert stored_verdicts(verdicts, state) == state
+
+
+def test_a_stored_verdict_stays_although_its_records_are_gone():
+    state = stored_verdicts([verdict_on(pair(0.02, sd=0.002))])
+    noise = pair(0.0, sd=0.05)
+    noise.objectives.loc[4, "a"] = np.nan
+    verdict = verdict_on(noise, stored=state)
+    assert (verdict.verdict, verdict.look) == ("supported", 1)
+
+
+def test_adding_an_experiment_recomputes_its_family_and_says_so():
+    borderline = pair(0.02, sd=0.0125, name="one", family="others", family_size=1)
+    alone = verdict_on(borderline)
+    assert alone.verdict == "supported"
+    state = stored_verdicts([alone])
+    noise = pair(0.0, sd=0.05, name="two", family="others", family_size=2)
+    verdict, other = judge([borderline, noise], margin=MARGIN, stored=state)
+    assert (verdict.verdict, verdict.family_size, other.family_size) == ("cannot tell", 2, 2)
+    assert "supported until the family grew from 1 to 2" in verdict.labels
+    # it is still said the next time, and removing the other experiment does not bring the verdict back
+    state = stored_verdicts([verdict, other], state)
+    verdict = verdict_on(borderline, stored=state)
+    assert (verdict.verdict, verdict.family_size) == ("cannot tell", 2)
+    assert "supported until the family grew from 1 to 2" in verdict.labels
+
+
+def test_an_experiment_of_another_family_changes_nothing():
+    one = pair(0.02, sd=0.0125, name="one", family="others", family_size=1)
+    state = stored_verdicts([verdict_on(one)])
+    verdict, _ = judge([one, pair(0.0, name="two")], margin=MARGIN, stored=state)
+    assert (verdict.verdict, verdict.family_size) == ("supported", 1)
+
+
+def test_another_hypothesis_is_judged_anew_and_labelled():
+    state = stored_verdicts([verdict_on(pair(0.02, sd=0.002))])
+    turned = evidence(order("a", "b"), **dict(pair(0.02, sd=0.002).objectives.items()))
+    assert verdict_on(turned, stored=state).verdict == "contradicted"
+    changed = replace(turned, hypothesis_changed=True)
+    assert "hypothesis changed" in verdict_on(changed).labels
+
+
+def test_a_stored_state_is_plain_values():
+    (state,) = stored_verdicts([verdict_on(pair(0.02, sd=0.002))])
+    assert StoredVerdict(**vars(state)) == state
+    assert all(type(value) in (str, int, float) for value in vars(state).values())
 
 
 # --- arms ----------------------------------------------------------------------------------------------------------
 
 
+def test_an_unstable_arm_cannot_tell_with_the_count():
+    study = replace(pair(0.05, sd=0.002), diverged={"a": [1, 3]})
+    verdict = verdict_on(study)
+    assert (verdict.verdict, verdict.seeds_to_decide, verdict.next_look) == ("cannot tell", "", 0)
+    assert "unstable, 2 of 5" in verdict.labels
+
+
+def test_an_arm_that_diverges_after_the_verdict_leaves_it_and_labels_it():
+    study = replace(pair(0.02, sd=0.002, n=10), diverged={"a": [8]})
+    verdict = verdict_on(study)
+    assert (verdict.verdict, verdict.look) == ("supported", 1)
+    assert "unstable since, 1 of 10" in verdict.labels
+
+
+def test_identical_records_and_missing_records_cannot_tell():
+    verdict = verdict_on(evidence(order("b", "a"), a=0.8 + WIGGLE, b=0.8 + WIGGLE))
+    assert (verdict.verdict, verdict.contrasts[0].label, verdict.next_look) == ("cannot tell", "identical records", 0)
+    verdict = verdict_on(evidence(order("b", "a"), a=0.8 + WIGGLE))
+    assert (verdict.verdict, verdict.contrasts[0].label, verdict.next_look) == ("cannot tell", "no records", 5)
+
+
+def test_an_experiment_without_claims_has_no_verdict():
+    assert judge([evidence(only=0.88 + WIGGLE)], margin=MARGIN) == []
+
+
+def test_skewed_differences_are_labelled():
+    study = pair(0.01, n=20)
+    study.objectives["b"] = study.objectives["a"] + np.random.default_rng(0).gamma(0.3, 0.01, 20)
+    assert "skewed differences" in verdict_on(study).labels
+    assert "skewed differences" not in verdict_on(pair(0.01, n=20)).labels
+
+
+def test_confounding_of_a_contrast_is_a_label_of_its_verdict():
+    study = evidence(order("b", "a", confounded=("examples",)), a=0.8 + WIGGLE, b=0.9 + OTHER)
+    assert verdict_on(study).labels == ("confounded with examples",)
+
+
 def test_one_a_side_is_the_plain_t_test():
     a, b = 0.81 + WIGGLE, 0.80 + OTHER
-    table = pd.DataFrame({"a": a, "b": b}).rename_axis("seed")
-    p_for, p_against, _ = arm_p_values(table, ["a"], ["b"], margin=MARGIN)
-    assert p_for == pytest.approx(stats.ttest_rel(a, b, alternative="greater").pvalue)
-    assert p_against == pytest.approx(stats.ttest_rel(a, b, alternative="less").pvalue)
+    p = arm_p_values(pd.DataFrame({"a": a, "b": b}).rename_axis("seed"), ["a"], ["b"], margin=MARGIN)
+    assert p.better == pytest.approx(stats.ttest_rel(a, b, alternative="greater").pvalue)
+    assert p.worse == pytest.approx(stats.ttest_rel(a, b, alternative="less").pvalue)
+    assert p.above == pytest.approx(stats.ttest_rel(a - MARGIN, b, alternative="greater").pvalue)
+    assert p.below == pytest.approx(stats.ttest_rel(a + MARGIN, b, alternative="less").pvalue)
 
 
 def test_the_best_over_a_nuisance_pays_for_the_selection():
     columns = {"a": 0.81 + WIGGLE, "a2": 0.70 + WIGGLE[::-1], "b": 0.80 + OTHER, "b2": 0.60 + OTHER[::-1]}
-    table = pd.DataFrame(columns).rename_axis("seed")
-    single = arm_p_values(table, ["a"], ["b"], margin=MARGIN)
-    several = arm_p_values(table, ["a", "a2"], ["b", "b2"], margin=MARGIN)
-    assert several[0] == pytest.approx(2 * single[0])
+    rows = pd.DataFrame(columns).rename_axis("seed")
+    single = arm_p_values(rows, ["a"], ["b"], margin=MARGIN)
+    several = arm_p_values(rows, ["a", "a2"], ["b", "b2"], margin=MARGIN)
+    assert several.better == pytest.approx(2 * single.better)
+    assert combine([order("a", "b")], [several]).supported == several.better
 
 
 def test_a_verdict_over_a_nuisance_names_the_selection_and_leaves_the_unstable_out():
-    (experiment,) = select_experiments(["learning_rate_per_optimizer"])
-    names = [c.name for c in experiment.configurations]
-    generator = np.random.default_rng(0)
-    objectives = pd.DataFrame(0.8 + 0.002 * generator.standard_normal((5, 25)), columns=names).rename_axis("seed")
-    objectives["learning_rate=0.1,optimizer=SGD,momentum=0.9"] += 0.05
-    noise = noise_floor(objectives, logdir=Spread(0.013, 0.01, FROM_LOGDIR))
-    verdict = verdict_on(Evidence(experiment, objectives, {"learning_rate=1,optimizer=SGD": 1}, noise))
-    assert verdict.verdict == "supported"
-    assert verdict.contrasts[0].better == "learning_rate=0.1,optimizer=SGD,momentum=0.9"
-    assert "best of 5 against best of 4 values of learning_rate" in verdict.labels
+    claim = Claim("momentum > plain", ORDER, ("m1", "m2"), ("p1", "p2", "p3"))
+    columns = {"m1": 0.85 + WIGGLE, "m2": 0.80 + OTHER, "p1": 0.80 + WIGGLE[::-1], "p2": 0.79 + OTHER[::-1]}
+    study = evidence(claim, **columns, p3=0.1 + WIGGLE)
+    study = replace(study, diverged={"p3": [0]}, nuisance="learning_rate")
+    verdict = verdict_on(study)
+    assert (verdict.verdict, verdict.contrasts[0].first) == ("supported", "m1")
+    assert "best of 2 against best of 2 values of learning_rate" in verdict.labels
     assert "1 unstable configuration left out" in verdict.labels
 
 
+BUDGETS = {
+    "a": {"updates": 100.0, "examples": 6400.0},
+    "b": {"updates": 100.0, "examples": 12800.0},
+    "c": {"updates": 102.0, "examples": 3200.0},
+}
+
+
 @pytest.mark.parametrize(
-    ("name", "budgets"),
+    ("first", "second", "treatment", "names"),
     [
-        ("epochs", ("updates", "examples")),
-        ("units", ("parameters",)),
-        ("batch_size", ("examples",)),
-        ("learning_rate", ()),
-        ("batch_size_equal_examples", ("updates",)),
-        ("learning_rate_per_optimizer", ()),
-        ("full_passes", ()),
+        (["a"], ["b"], (), ("examples",)),
+        (["a"], ["b"], ("examples",), ()),
+        # 2 % more updates do not matter; means over a side do
+        (["a"], ["c"], (), ("examples",)),
+        (["a"], ["a"], (), ()),
+        (["b", "c"], ["a"], (), ("examples",)),
     ],
 )
-def test_unequal_budgets_of_the_arms_confound(name, budgets):
-    assert confounded_budgets(*select_experiments([name])) == budgets
+def test_a_budget_that_differs_beside_the_treatment_confounds(first, second, treatment, names):
+    assert confounded_budgets(BUDGETS, first, second, treatment=treatment) == names
+
+
+# --- more seeds ----------------------------------------------------------------------------------------------------
+
+
+def test_only_arms_of_undecided_hypotheses_need_more_seeds():
+    studies = [pair(0.02, sd=0.002, name="decided"), pair(0.005, name="open"), pair(0.0, n=3, name="new")]
+    needs = undecided_arms(studies, judge(studies, margin=MARGIN))
+    assert [(n.experiment, n.configurations, n.n_seeds) for n in needs] == [
+        ("open", ("b", "a"), 10),
+        ("new", ("b", "a"), 5),
+    ]
+    assert needs[1].seeds == (0, 1, 2, 3, 4)
+
+
+def test_seeds_end_at_the_limit_and_at_the_last_look():
+    study = pair(0.004, n=10)
+    verdicts = judge([study], margin=MARGIN)
+    assert undecided_arms([study], verdicts, most_seeds=19) == []
+    assert undecided_arms([study], verdicts, most_seeds=20)[0].n_seeds == 20
+    study = pair(0.004, sd=0.1, n=80)
+    verdicts = judge([study], margin=MARGIN)
+    assert undecided_arms([study], verdicts) == []
+    assert verdicts[0].seeds_to_decide == "no verdict expected by 80 seeds"
+
+
+def test_trials_left_count_a_shared_configuration_once():
+    one = pair(0.01, sd=0.01, name="one")
+    two = replace(one, experiment="two", claims=(order("c", "a"),))
+    two.objectives["c"] = two.objectives["b"]
+    studies = [one, two]
+    verdicts = judge(studies, margin=MARGIN)
+    assert {v.advice.expected for v in verdicts} == {40.0}
+    # three configurations, a shared; 5 of 40 and of 80 seeds are there
+    assert trials_left(studies, verdicts) == (3 * 35, 3 * 75)
+    assert trials_left(studies, verdicts, most_seeds=20) == (3 * 15, 3 * 15)
+    assert trials_left([pair(0.02, sd=0.002)], judge([pair(0.02, sd=0.002)], margin=MARGIN)) == (0, 0)
+
+
+def test_what_no_seed_can_decide_gets_none():
+    studies = [replace(pair(0.02), diverged={"a": [1]}), evidence(order("b", "a"), a=0.8 + WIGGLE, b=0.8 + WIGGLE)]
+    for study in studies:
+        assert undecided_arms([study], judge([study], margin=MARGIN)) == []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gridstudy.core.errors import StudyError
 from gridstudy.records.foreign.delimited import open_regular
+from gridstudy.records.foreign.table import in_one_line
 
 COMPANIONS = ("-wal", "-journal")
 """What SQLite keeps beside a database: changes that are not in it yet. `-shm` is made anew."""
@@ -45,6 +46,12 @@ def open_copy(path: Path) -> Iterator[sqlite3.Connection]:
     with copied(path) as copy:
         try:
             with closing(sqlite3.connect(copy)) as connection:
+                connection.text_factory = lambda content: content.decode("utf-8", "replace")
+                (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                if answer != "ok":
+                    raise StudyError(f"{path} is damaged: {in_one_line(answer)}")
                 yield connection
         except sqlite3.Error as error:
-            raise StudyError(f"{path} cannot be read: {error}") from None
+            raise StudyError(f"{path} cannot be read: {in_one_line(str(error))[:200]}") from None
+        except UnicodeDecodeError:  # the text of an error may quote what is damaged
+            raise StudyError(f"{path} is damaged: a text in it is not UTF-8") from None

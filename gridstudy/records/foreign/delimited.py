@@ -17,7 +17,7 @@ import pandas as pd
 
 from gridstudy.core.errors import StudyError
 from gridstudy.records.foreign.nested_text import flatten_text
-from gridstudy.records.foreign.table import RunTable
+from gridstudy.records.foreign.table import RunTable, in_one_line
 
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLED_LINES = 200
@@ -156,7 +156,18 @@ def _scan(file: BinaryIO, path: Path) -> tuple[str, Lines, Lines, int]:
         except UnicodeDecodeError:
             continue
         return encoding, sampled, others, number + 1
-    raise StudyError(f"{path}: row {number + 2} is neither UTF-8, UTF-16 nor Windows-1252; save it as UTF-8")
+    raise StudyError(f"{path}: row {_undecoded_row(file)} is neither UTF-8, UTF-16 nor Windows-1252; save it as UTF-8")
+
+
+def _undecoded_row(file: BinaryIO) -> int:
+    """The first row that cannot be decoded; a reader decodes many rows at once and cannot say."""
+    file.seek(0)
+    for number, line in enumerate(file, 1):
+        try:
+            line.decode("cp1252")
+        except UnicodeDecodeError:
+            return number
+    return 1
 
 
 def _decoded(file: BinaryIO, encoding: str) -> Iterable[str]:
@@ -227,7 +238,7 @@ def _parse(file: BinaryIO, layout: _Layout, path: Path) -> pd.DataFrame:
         raise StudyError(f"{path} has a heading and no rows") from None
     except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
         reason = re.sub(r"^Error tokenizing data\. C error: ", "", str(error)).strip()
-        raise StudyError(f"{path} cannot be read as a table: {reason}") from None
+        raise StudyError(f"{path} cannot be read as a table: {in_one_line(reason)}") from None
 
 
 # --- cells ---------------------------------------------------------------------------------------------------------
@@ -236,7 +247,7 @@ def _parse(file: BinaryIO, layout: _Layout, path: Path) -> pd.DataFrame:
 def table_of_frame(runs: pd.DataFrame, source: str = "the table", *, notes: Sequence[str] = ()) -> RunTable:
     """Make a table of runs of a DataFrame: numbers that were written as text are read, nested texts are flattened."""
     runs = runs.copy(deep=False)
-    runs.columns = pd.Index([str(name).strip() for name in runs.columns])
+    runs.columns = pd.Index([in_one_line(str(name)) for name in runs.columns])
     if runs.columns.has_duplicates:
         name = runs.columns[runs.columns.duplicated()][0]
         raise StudyError(f"{source}: two columns are called {name!r}; give each a name of its own")
@@ -324,7 +335,7 @@ def read_parquet(path: Path) -> RunTable:
         try:
             runs = parquet.read_table(file).to_pandas()
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise StudyError(f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+            raise StudyError(f"{path} cannot be read as Parquet: {in_one_line(str(error))[:200]}") from None
     if runs.empty:
         raise StudyError(f"{path} holds no rows")
     names = [name for name in runs.index.names if name is not None]

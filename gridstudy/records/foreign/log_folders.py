@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from gridstudy.core.errors import StudyError
@@ -64,12 +65,13 @@ class LoggedRun:
     log: Log
     host: str | None
     by_mltrainer: bool
+    has_gin: bool
     interruption: str = ""
 
     @property
     def n_epochs(self) -> int:
         """Epochs for which all of mltrainer's metrics are there; steps, where the log is another program's."""
-        usual = [set(self.log.series[tag]) for tag in TAGS if self.log.series.get(tag)]
+        usual = [set(self.log.series[tag].steps.tolist()) for tag in TAGS if len(self.log.series[tag])]
         return len(set.intersection(*usual)) if usual else max(map(len, self.log.series.values()), default=0)
 
 
@@ -176,6 +178,7 @@ def _read_run(
         folder, path_text(Path(folder.relative_to(logdir).as_posix())), told | settings,
         settings_known=bool(gin or told or (trainer_whole and model_whole)), log=read_events(files),
         host=_host(files[-1]), by_mltrainer=bool(gin or model_table(trainer) or model_table(model)),
+        has_gin=bool(gin),
     )  # fmt: skip
 
 
@@ -201,18 +204,18 @@ def _usual_epochs(counts: Sequence[int]) -> int:
 
 
 def _diverged(log: Log) -> bool:
-    return any(not math.isfinite(value) for tag in TAGS for _, value in log.series.get(tag, {}).values())
+    return not all(np.isfinite(log.series[tag].values).all() for tag in TAGS)
 
 
 def stops_early(run: LoggedRun) -> bool:
     """Whether mltrainer's early stopping ended the run: as many epochs without a new least loss as it has patience."""
     patience = _setting(run.settings, "earlystop_kwargs.patience")
-    if patience is None and any(key.startswith("gin.") for key in run.settings):
+    if patience is None and run.has_gin:
         patience = DEFAULT_PATIENCE
     delta = _setting(run.settings, "earlystop_kwargs.delta")
     delta = delta if isinstance(delta, float) else 0.0
     best, waited = math.inf, 0
-    for _, loss in run.log.series["Loss/test"].values():
+    for loss in run.log.series["Loss/test"].values.tolist():
         improved = loss + delta < best
         best, waited = (loss, waited) if improved else (best, waited + 1)
     return isinstance(patience, int) and waited >= patience
@@ -239,9 +242,9 @@ def read_log_folders(logdir: Path, *, progress: Progress | None = None) -> RunTa
     if not whole:
         raise StudyError(f"{logdir} holds no whole run{f' ({len(others)} interrupted)' if others else ''}")
     names = short_names({key for run in runs for key in run.settings})
-    tags = list(dict.fromkeys(tag for run in whole for tag, steps in run.log.series.items() if steps))
+    tags = list(dict.fromkeys(tag for run in whole for tag, steps in run.log.series.items() if len(steps)))
     columns = {tag: f"tag.{tag}" if tag in (*names.values(), *OWN_COLUMNS) else tag for tag in tags}
-    frame = pd.DataFrame([row for run in whole for row in _rows(run, names, columns)])
+    frame = _concatenate([_frame(run, names, columns) for run in whole])
     frame = frame.set_index(pd.Index(frame["run"], name="row"))
     left_out = pd.DataFrame([_settings_row(run, names) for run in others], index=[run.name for run in others])
     problems = [
@@ -262,16 +265,27 @@ def read_log_folders(logdir: Path, *, progress: Progress | None = None) -> RunTa
 OWN_COLUMNS = ("run", "start", "host", "duration_s", "epoch")
 
 
-def _rows(run: LoggedRun, names: Mapping[str, str], columns: Mapping[str, str]) -> Iterator[Row]:
+def _frame(run: LoggedRun, names: Mapping[str, str], columns: Mapping[str, str]) -> pd.DataFrame:
     """A row per step, counted from 1; a tag that was not logged at a step is empty there."""
-    series = {tag: steps for tag, steps in run.log.series.items() if steps}
+    series = {tag: found for tag, found in run.log.series.items() if len(found)}
+    steps = np.unique(np.concatenate([found.steps for found in series.values()]))
     constant = {
         "run": run.name, "start": timestamp(run.log.started_s), "host": run.host, "duration_s": _duration_s(run.log),
         **_settings_row(run, names),
     }  # fmt: skip
-    for number, step in enumerate(sorted(set().union(*series.values())), 1):
-        values = {columns[tag]: steps[step][1] for tag, steps in series.items() if step in steps}
-        yield {**constant, "epoch": number, **values}
+    frame = pd.DataFrame({name: [value] * len(steps) for name, value in constant.items()})
+    frame["epoch"] = np.arange(1, len(steps) + 1)
+    values = {columns[tag]: pd.Series(found.values, found.steps).reindex(steps) for tag, found in series.items()}
+    return pd.concat([frame, pd.DataFrame(values).reset_index(drop=True)], axis=1)
+
+
+def _concatenate(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """All rows below each other; what a frame has no column for is empty."""
+    names = list(dict.fromkeys(name for frame in frames for name in frame))
+    return pd.DataFrame({
+        name: [v for frame in frames for v in (frame[name].tolist() if name in frame else [None] * len(frame))]
+        for name in names
+    })  # fmt: skip
 
 
 def _settings_row(run: LoggedRun, names: Mapping[str, str]) -> Row:
@@ -280,8 +294,7 @@ def _settings_row(run: LoggedRun, names: Mapping[str, str]) -> Row:
 
 def _duration_s(log: Log) -> float:
     """The median epoch, times the number of epochs: when a notebook began to train is not in its log."""
-    longest = max(log.series.values(), key=len)
-    times = [time_s for time_s, _ in longest.values()]
+    times = max(log.series.values(), key=len).times_s.tolist()
     known = [d for d in map(possible_duration, times, times[1:]) if not math.isnan(d)]
     return len(times) * median(known) if known else math.nan
 

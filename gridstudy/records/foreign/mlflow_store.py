@@ -22,7 +22,7 @@ from gridstudy.core.files import read_bytes
 from gridstudy.records.foreign.copies import open_copy
 from gridstudy.records.foreign.delimited import flatten_column, read_texts
 from gridstudy.records.foreign.options import near
-from gridstudy.records.foreign.table import RunTable, problem_table
+from gridstudy.records.foreign.table import RunTable, in_one_line, problem_table
 
 FINISHED = "finished"
 STATES = {"1": "running", "2": "scheduled", "3": FINISHED, "4": "failed", "5": "killed"}
@@ -95,7 +95,6 @@ def _experiment_rows(connection: sqlite3.Connection) -> list[tuple[int, str, int
 
 def _from_database(path: Path, experiment: str | None) -> list[_StoredRun]:
     with open_copy(path) as connection:
-        connection.text_factory = lambda content: content.decode("utf-8", "replace")
         rows = _experiment_rows(connection)
         chosen = _choose({name: n for _, name, n in rows}, path, experiment)
         number = next(experiment_id for experiment_id, name, _ in rows if name == chosen)
@@ -185,7 +184,8 @@ def _read_folder(folder: Path) -> _StoredRun:
     run = _StoredRun(run_id, name or run_id, _state(meta.get("status"), meta.get("lifecycle_stage")), start_ms, end_ms)
     run.params = {key: "\n".join(_lines(path)) for key, path in _keys(folder / "params")}
     run.tags = {key: "\n".join(_lines(path)) for key, path in _keys(folder / "tags")}
-    run.metrics = {key: list(_points(path)) for key, path in _keys(folder / "metrics")}
+    metrics = {key: list(_points(path)) for key, path in _keys(folder / "metrics")}
+    run.metrics = {key: points for key, points in metrics.items() if points}
     return run
 
 
@@ -236,7 +236,7 @@ def _table(runs: Sequence[_StoredRun], others: Sequence[_StoredRun], source: str
         frame = pd.concat([frame, pd.DataFrame(added, index=frame.index)], axis=1)
     left_out = frame.iloc[len(rows) :]
     problems = problem_table(
-        {"path": f"{source}: run {run.name}", "state": run.state, "reason": f"its status is {run.state}"}
+        {"path": f"{source}: run {in_one_line(run.name)}", "state": run.state, "reason": f"its status is {run.state}"}
         for run in others
     )
     return RunTable(
@@ -268,7 +268,7 @@ def _constant_cells(run: _StoredRun) -> dict[str, Any]:
     duration_s = (run.end_ms - run.start_ms) / 1000 if run.start_ms and run.end_ms else math.nan
     tags = {f"tag.{key}": value for key, value in run.tags.items() if key not in UNREAD_TAGS}
     return {
-        "\0row": run.name, "run_id": run.run_id, "run_name": run.name, "start_time": _time(run.start_ms),
+        "\0row": in_one_line(run.name), "run_id": run.run_id, "run_name": run.name, "start_time": _time(run.start_ms),
         "duration_s": duration_s if duration_s >= 0 else math.nan, **run.params, **tags,
     }  # fmt: skip
 

@@ -11,7 +11,7 @@ import pandas as pd
 from gridstudy.core.errors import StudyError
 from gridstudy.records.foreign.copies import copied, is_sqlite
 from gridstudy.records.foreign.options import near
-from gridstudy.records.foreign.table import RunTable, format_cell, problem_table
+from gridstudy.records.foreign.table import RunTable, format_cell, in_one_line, problem_table
 
 
 def read_optuna(path: Path, *, study: str | None = None, with_steps: bool = False) -> RunTable:
@@ -39,7 +39,7 @@ def read_optuna(path: Path, *, study: str | None = None, with_steps: bool = Fals
         raise
     except Exception as error:
         raise StudyError(
-            f"{path} cannot be read by Optuna {optuna.__version__}: {str(error).splitlines()[0]}"
+            f"{path} cannot be read by Optuna {optuna.__version__}: {in_one_line(str(error))[:200]}"
         ) from None
     finally:
         optuna.logging.set_verbosity(level)

@@ -86,6 +86,7 @@ def _trial_row(run: _Run, name: str) -> Row:
         "configuration_fingerprint": run.fingerprint,
         "seed": math.nan,
         **{n: settings.get(n, None if n == "optimizer" else math.nan) for n in HYPERPARAMETERS},
+        "epochs": settings.get("epochs", len(run.curve.epochs)),
         "diverged": run.curve.diverged,
         "objective": DIVERGED_ACCURACY if run.curve.diverged else last["metric/Accuracy"],
         "validation_loss": last["Loss/test"],

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
 import tomllib
@@ -52,6 +51,8 @@ NOT_DENSE = ("kernelsize", "numheads", "embeddim", "hiddensize")
 
 NO_TOML = (ValueError, RecursionError)
 """What tomllib raises: for wrong syntax, for integers of over 4,300 digits, and for thousands of brackets."""
+
+LARGEST_NUMBER = 1e15
 
 # --- TOML ----------------------------------------------------------------------------------------------------------
 
@@ -137,12 +138,19 @@ def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
         if isinstance(value, Mapping):
             yield from _flatten(value, f"{prefix}{key}.")
         elif _plain(key) not in IRRELEVANT:
-            cut = re.sub(r" at 0x[0-9A-Fa-f]+", "", value) if isinstance(value, str) else value
+            cut = re.sub(r" at 0x[0-9A-Fa-f]+", "", value) if isinstance(value, str) else _printable(value)
             nested = flatten_text(cut, prefix + key) if isinstance(cut, str) else None
             if nested is None:
                 yield prefix + key, cut
             else:
                 yield from ((path, v) for path, v in nested.items() if _plain(path) not in IRRELEVANT)
+
+
+def _printable(value: Any) -> Any:
+    """A value, or words for an integer that is too large to be a number or a text."""
+    if isinstance(value, int) and value.bit_length() > 63:
+        return f"{hex(value)[:20]}... ({value.bit_length()} bits)"
+    return value
 
 
 def _plain(path: str) -> str:
@@ -160,13 +168,21 @@ def trainer_settings(table: Mapping[str, Any]) -> dict[str, Any]:
 def model_settings(table: Mapping[str, Any]) -> dict[str, Any]:
     """The model's attributes, and the widths of its hidden layers as its linear layers have them."""
     flat = dict(_flatten(table))
-    told = {path: v for path, v in flat.items() if _plain(path) in (*WIDTHS, "units1", "units2", "depth", "numlayers")}
+    keys = (*WIDTHS, "units1", "units2", "depth", "numlayers")
+    told = {path: v for path, v in flat.items() if _plain(path) in keys and "." not in path}
     settings = _translate(flat, told, file="model")
-    widths = [v for path, v in flat.items() if _plain(path) == "outfeatures" and isinstance(v, int)][:-1]
-    if not widths or any(_plain(path) in NOT_DENSE for path in flat):
+    outputs, inputs = (
+        [path for path, v in flat.items() if _plain(path) == key and isinstance(v, int)]
+        for key in ("outfeatures", "infeatures")
+    )
+    if len(outputs) < 2 or any(_plain(path) in NOT_DENSE for path in flat):
         return settings
+    widths = [flat[path] for path in outputs[:-1]]
     shape = _shape(widths)
-    return shape | settings if all(settings.get(name, width) == width for name, width in shape.items()) else settings
+    if any(settings.get(name, width) != width for name, width in shape.items()):
+        return settings
+    told_by_shape = {f"model.{path}" for path in (*outputs[:-1], *inputs[1:])} if _is_told(shape, widths) else set()
+    return shape | {key: value for key, value in settings.items() if key not in told_by_shape}
 
 
 def _translate(flat: Mapping[str, Any], told: Mapping[str, Any], *, file: str) -> dict[str, Any]:
@@ -196,7 +212,7 @@ def _hyperparameters(key: str, value: Any) -> dict[str, Any]:
 
 def _number(name: str, value: Any) -> int | float | None:
     """A hyperparameter's value where it is a possible one; an int passes for a float, a bool for neither."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < LARGEST_NUMBER:
         return None
     if name in WHOLE_NUMBERS:
         return int(value) if value == value // 1 and value >= 1 else None
@@ -205,6 +221,11 @@ def _number(name: str, value: Any) -> int | float | None:
 
 def _shape(widths: Sequence[int]) -> dict[str, Any]:
     return {"units1": widths[0], "units2": widths[min(1, len(widths) - 1)], "depth": len(widths)}
+
+
+def _is_told(shape: Mapping[str, Any], widths: Sequence[int]) -> bool:
+    """Whether the first width, the second and the depth say all widths."""
+    return list(widths) == [shape["units1"], *[shape["units2"]] * (shape["depth"] - 1)]
 
 
 # --- results files -------------------------------------------------------------------------------------------------

@@ -84,7 +84,13 @@ def format_cell(value: Any) -> str:
     if isinstance(value, Number) and not isinstance(value, (bool, complex)):
         text = f"{float(value):.10g}"  # type: ignore[arg-type]
         return "0" if text == "-0" else text
-    return str(value).strip()
+    return in_one_line(str(value))
+
+
+def in_one_line(text: str) -> str:
+    """A text without line ends, and with what cannot be printed as an escape, for names and messages."""
+    text = " ".join(text.split())
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def parse_scalar(text: str) -> Any:

@@ -1,0 +1,44 @@
+"""Results as other programs leave them, made small, and what a folder holds before and after."""
+
+from __future__ import annotations
+
+import sqlite3
+import tarfile
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+
+
+def make_database(sample: str, folder: Path) -> Path:
+    """A database of a sample that is kept as SQL text."""
+    path = folder / f"{sample}.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript((SAMPLES / f"{sample}.sql").read_text(encoding="utf-8"))
+    return path
+
+
+def unpack(sample: str, folder: Path) -> Path:
+    """The folder in a sample that is kept as an archive."""
+    with tarfile.open(SAMPLES / f"{sample}.tar.gz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder / sample.partition("-")[0]
+
+
+def content_of(folder: Path) -> dict[str, bytes | None]:
+    """Every path below a folder and its bytes."""
+    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in sorted(folder.rglob("*"))}
+
+
+def make_grid(*, seeds: Sequence[int] = range(4), **columns: Sequence[object]) -> pd.DataFrame:
+    """A row per learning rate, batch size and seed with an accuracy, and further columns of that length."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {"lr": lr, "batch_size": size, "seed": seed, "acc": 0.8 + rng.normal(0, 0.01)}
+        for lr in (0.1, 0.01) for size in (16, 32) for seed in seeds
+    ]  # fmt: skip
+    return pd.DataFrame(rows).assign(**{name: list(values) for name, values in columns.items()})
