@@ -53,7 +53,7 @@ def test_a_dry_run_shows_states_budgets_resolution_and_time_and_writes_nothing(r
     assert code == 0
     assert "6 trials: 6 missing" in out
     assert "parameters" in out
-    assert "2 seeds can resolve no difference" in out
+    assert "comparisons begin at 3 seeds; this plan has 2" in out
     assert "estimated time: about" in out
     assert list(tmp_path.iterdir()) == []
     assert "5 seeds find a difference of" in run("epochs", "--dataset", "garments-small", "--dry-run")[1]
