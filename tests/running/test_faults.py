@@ -587,7 +587,7 @@ def test_a_result_in_another_trials_folder_is_never_taken_for_that_trials(tmp_pa
     assert "record of another trial" in found.problems.loc[0, "reason"]
 
 
-@pytest.mark.parametrize("format", [0, 2, "1"])
+@pytest.mark.parametrize("format", [0, 1, 3, "2"])
 def test_a_whole_record_of_another_format_is_refused_and_kept(run, whole, tmp_path, monkeypatch, format):
     logdir = tmp_path / "logs"
     shutil.copytree(whole, logdir)
