@@ -25,7 +25,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import tomli_w
-from gridstudy.records.records import RecordError, compare_outcomes, find_results, read_result
+
+from gridstudy.records.comparison import compare_outcomes
+from gridstudy.records.tables import find_results
+from gridstudy.records.toml import RecordError
+from gridstudy.records.trials import read_result
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("batch_size", "--set", "train_steps=5", "--seeds", "2")

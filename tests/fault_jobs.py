@@ -8,9 +8,11 @@ import resource
 import signal
 from pathlib import Path
 
-from gridstudy.fashion.training import run_trial
+from gridstudy.running.subjects import SubjectSource
+from gridstudy.running.trials import run_trial
 
 MEGABYTE = 1 << 20
+SOURCE = SubjectSource(module="gridstudy.fashion.subject")
 
 
 def limit_memory(megabytes):
@@ -20,15 +22,15 @@ def limit_memory(megabytes):
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def run_and_die(trial, *, prepared, logdir, attempt):
+def run_and_die(trial, *, data, logdir, attempt):
     """Train a trial; die of SIGKILL once it is complete and before the runner hears of it."""
-    run_trial(trial, prepared=prepared, logdir=logdir, device="cpu", attempt=attempt)
+    run_trial(trial, source=SOURCE, data=data, logdir=logdir, device="cpu", attempt=attempt)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run_and_weigh(trial, *, prepared, logdir):
+def run_and_weigh(trial, *, data, logdir):
     """Train a trial; return what the process then holds: resident bytes, open files and threads."""
-    run_trial(trial, prepared=prepared, logdir=logdir, device="cpu", attempt=1)
+    run_trial(trial, source=SOURCE, data=data, logdir=logdir, device="cpu", attempt=1)
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     n_files, n_threads = (sum(1 for _ in Path(f"/proc/self/{what}").iterdir()) for what in ("fd", "task"))

@@ -210,8 +210,8 @@ def _check_collisions(table: Mapping[str, Any], space: SearchSpace) -> None:
         if name not in space.names:
             continue
         seen: dict[Value, Any] = {}
-        for value in dict.fromkeys(values):
-            kept = space[name].check(value)
+        kept_values = [space[name].check(value) for value in values]  # refuses what cannot be hashed
+        for value, kept in dict(zip(values, kept_values, strict=True)).items():
             if kept in seen:
                 raise StudyError(
                     f"{name} has two values that agree to ten significant digits, {show(seen[kept])} and "

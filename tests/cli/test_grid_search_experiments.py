@@ -30,12 +30,12 @@ def run(tmp_path, monkeypatch, capsys, small_data):
 def test_a_study_completes_and_the_same_command_then_has_nothing_to_do(run, tmp_path):
     code, out, err = run("epochs", *TINY)
     assert code == 0, err
-    assert "6 of 6 trials complete, 6 of them run now" in out
+    assert "6 of 6 trials complete, 6 of them trained now" in out
     assert "next: python analyze_results.py" in out
     assert len(list(tmp_path.glob("modellogs/*/seed*/result.toml"))) == 6
     code, out, _ = run("epochs", *TINY)
     assert code == 0
-    assert "6 of 6 trials complete, 0 of them run now" in out
+    assert "6 of 6 trials complete, 0 of them trained now" in out
 
 
 def test_the_number_of_workers_changes_no_outcome(run):
@@ -53,17 +53,22 @@ def test_a_dry_run_shows_states_budgets_resolution_and_time_and_writes_nothing(r
     assert code == 0
     assert "6 trials: 6 missing" in out
     assert "parameters" in out
-    assert "2 seeds can resolve no difference" in out
+    assert "comparisons begin at 3 seeds; this plan has 2" in out
     assert "estimated time: about" in out
     assert list(tmp_path.iterdir()) == []
     assert "5 seeds find a difference of" in run("epochs", "--dataset", "garments-small", "--dry-run")[1]
 
 
-def test_the_list_shows_question_hypothesis_and_grid(run):
+def test_the_list_has_one_line_per_experiment_and_a_name_or_its_number_shows_everything(run):
     code, out, _ = run("--list")
     assert code == 0
-    assert "learning_rate_per_optimizer  (25 configurations)" in out
-    assert "units1 16 32 64 128 256 512" in out
+    assert "learning_rate_per_optimizer" in out
+    assert "units1 16 32 64 128 256 512" not in out
+    code, by_name, _ = run("--list", "units")
+    assert code == 0
+    assert "units1 16 32 64 128 256 512" in by_name
+    assert "question" in by_name
+    assert run("--list", "2") == (0, by_name, "")
 
 
 def test_every_run_says_data_split_and_device(run):
@@ -75,7 +80,7 @@ def test_every_run_says_data_split_and_device(run):
 def test_the_courses_protocol_is_labelled(run, tmp_path):
     code, out, _ = run("depth", *TINY, "--validation", "test")
     assert code == 0
-    assert "COURSE PROTOCOL" in out
+    assert "NOTE    course protocol" in out
     (path, *_) = tmp_path.glob("modellogs/*/seed*/result.toml")
     assert tomllib.loads(path.read_text())["outcome"]["validation"] == "test"
 
@@ -98,17 +103,17 @@ def test_divergence_is_an_outcome_not_a_failure(run):
 
 
 BAD_COMMANDS = [
-    (["epoch"], "no experiment or group 'epoch'"),
+    (["epoch"], "unknown experiment or group 'epoch'"),
     (["--seeds", "0"], "--seeds takes a number of replicates"),
     (["--seeds", "-3"], "--seeds"),
     (["--seeds", "five"], "--seeds takes a number of replicates"),
     (["--seeds", "9-3"], "--seeds takes"),
-    (["--seeds", "1000-1004"], "seeds 0 to 999"),
+    (["--seeds", "1000-1004"], "seeds 1000 and above are reserved for --confirm"),
     (["--seeds", "٣"], "--seeds takes"),
     (["--workers", "0"], "--workers takes a whole number"),
     (["--workers", "many"], "--workers takes a whole number"),
     (["--set", "train_steps"], "--set takes NAME=VALUE"),
-    (["--set", "steps=3"], "'steps' is no hyperparameter"),
+    (["--set", "steps=3"], "unknown hyperparameter 'steps'"),
     (["--set", "train_steps=1.5"], "train_steps must be a whole number"),
     (["--set", "train_steps=-1"], "train_steps must be a whole number"),
     (["--set", "learning_rate=nan"], "learning_rate must be a number"),
@@ -122,7 +127,10 @@ BAD_COMMANDS = [
     (["--sets", "a=1"], "unrecognized arguments"),
     (["--compare", "a", "b"], "log directory"),
     (["--logdir", "file"], "must be a folder"),
-    (["--dataset", "garments-small", "--set", "batch_size=50000", "epochs"], "a batch has at most all 5,000"),
+    (
+        ["--dataset", "garments-small", "--set", "batch_size=50000", "epochs"],
+        "cannot exceed the 5,000 training images",
+    ),
 ]
 
 
@@ -165,7 +173,7 @@ def test_ctrl_c_stops_soon_says_how_to_resume_and_leaves_no_process(tmp_path, re
     os.killpg(study.pid, signal.SIGINT)
     out, _ = study.communicate(timeout=30)
     assert study.returncode == 130
-    assert "the same command goes on from here" in out
+    assert "rerun the same command to resume" in out
     assert "Traceback" not in out
     assert "leaked" not in out
     wait_until(lambda: not _group_exists(study.pid), timeout_s=20)

@@ -23,34 +23,30 @@ from hypothesis import strategies as st
 
 import analyze_results
 from benchmarks.chaos import hear_interruptions
-from grid_search_experiments import build_parser, main
+from grid_search_experiments import main
+from gridstudy.cli.run_arguments import build_parser
 from gridstudy.core.errors import StudyError
 from gridstudy.core.lock import LockTimes
-from gridstudy.core.study import BOUNDS, HYPERPARAMETERS, Configuration, TrialConfig, TrialState, parse_experiment
-from gridstudy.fashion.training import run_trial
-from gridstudy.records import records
-from gridstudy.records.records import (
-    ERROR_FILE,
-    RESULT_FILE,
-    compare_outcomes,
-    find_results,
-    load_records,
-    read_result,
-    trial_folder,
-    trial_state,
-    write_experiment,
-    write_result,
-)
-from gridstudy.running import launchers, lock, runner
+from gridstudy.core.subject import Data
+from gridstudy.core.trial import DataIdentity, TrialConfig, TrialState
+from gridstudy.fashion.subject import SUBJECT
+from gridstudy.records.comparison import compare_outcomes
+from gridstudy.records.tables import find_results, load_records
+from gridstudy.records.toml import read_toml, write_toml
+from gridstudy.records.trials import ERROR_FILE, RESULT_FILE, read_result, trial_folder, trial_status, write_result
+from gridstudy.running import launchers, lock
 from gridstudy.running.launchers import InProcessLauncher, LocalLauncher
 from gridstudy.running.lock import lock_logdir
+from gridstudy.running.planning import plan_trials, record_plans, recorded_dataset
 from gridstudy.running.progress import StudyTracker
-from gridstudy.running.runner import plan_trials, recorded_dataset, run_study
+from gridstudy.running.runner import run_study
+from gridstudy.running.trials import run_trial
 from gridstudy.statistics.estimates import analyse
 from tests.conftest import DATA, fake_result, fake_run, wait_until
-from tests.fault_jobs import MEGABYTE, limit_memory, run_and_die, run_and_weigh
+from tests.fault_jobs import MEGABYTE, SOURCE, limit_memory, run_and_die, run_and_weigh
 from tests.jobs import double, sleep_and_tell
 
+HYPERPARAMETERS = SUBJECT.search_space.names
 ROOT = Path(__file__).parents[2]
 TINY = ["--dataset", "garments-small", "--set", "train_steps=5", "--seeds", "2"]
 NOBODY = 65_534
@@ -79,22 +75,29 @@ def run(tmp_path, monkeypatch, capsys, small_data):
 
 
 @pytest.fixture(scope="session")
-def whole(small_data, tmp_path_factory):
+def built_in(small_data):
+    """The small data as a subject's."""
+    sizes = {"train": small_data.n_train, "validation": small_data.n_validation, "test": small_data.n_test}
+    return Data(small_data, DataIdentity(**small_data.identity), sizes)
+
+
+@pytest.fixture(scope="session")
+def whole(built_in, tmp_path_factory):
     """Two real trials, complete, of an experiment that was written down."""
     logdir = tmp_path_factory.mktemp("whole")
-    write_experiment(logdir, parse_experiment(PROTECTED), n_complete=0)
-    _resume(logdir, small_data)
+    record_plans(logdir, [SUBJECT.parse(PROTECTED)], subject=SUBJECT, data=built_in, seeds=range(1))
+    _resume(logdir, built_in)
     return logdir
 
 
-def _plan(logdir, small_data):
-    return plan_trials([parse_experiment(PROTECTED)], range(1), data=small_data.identity, logdir=logdir)
+def _plan(logdir, built_in):
+    return plan_trials([SUBJECT.parse(PROTECTED)], range(1), subject=SUBJECT, data=built_in, logdir=logdir)
 
 
-def _resume(logdir, small_data, *, launcher=None):
+def _resume(logdir, built_in, *, launcher=None):
     """What was planned, and how it stands at the end."""
-    planned = _plan(logdir, small_data)
-    train = partial(run_trial, prepared=small_data, logdir=logdir, device="cpu")
+    planned = _plan(logdir, built_in)
+    train = partial(run_trial, source=SOURCE, data=built_in, logdir=logdir, device="cpu")
     launcher = launcher or InProcessLauncher()
     return planned, run_study(planned, logdir=logdir, train=train, launcher=launcher, progress=StudyTracker())
 
@@ -193,14 +196,14 @@ def test_an_analysis_on_a_full_disk_gets_one_line(whole, mount, tmp_path, capsys
     assert "No space left" in line
 
 
-def test_a_disk_that_fills_up_during_a_trial_stops_the_study_with_what_to_do(whole, small_data, tmp_path):
+def test_a_disk_that_fills_up_during_a_trial_stops_the_study_with_what_to_do(whole, built_in, tmp_path):
     def full_disk(trial, *, attempt):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    planned = _plan(tmp_path, small_data)
-    with pytest.raises(StudyError, match="make room, and the same command goes on from here"):
+    planned = _plan(tmp_path, built_in)
+    with pytest.raises(StudyError, match="make room and rerun the same command to resume"):
         run_study(planned, logdir=tmp_path, train=full_disk, launcher=InProcessLauncher(), progress=StudyTracker())
-    _, summary = _resume(tmp_path, small_data)
+    _, summary = _resume(tmp_path, built_in)
     assert summary.n_run == 2
     assert compare_outcomes(whole, tmp_path) == []
 
@@ -237,7 +240,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("what", UNREADABLE)
-def test_what_may_not_be_read_is_told_and_the_rest_goes_on(whole, small_data, open_folder, what):
+def test_what_may_not_be_read_is_told_and_the_rest_goes_on(whole, built_in, open_folder, what):
     pattern, mode = UNREADABLE[what]
     logdir = _copy_for_anybody(whole, open_folder)
     with _unprivileged():
@@ -247,7 +250,7 @@ def test_what_may_not_be_read_is_told_and_the_rest_goes_on(whole, small_data, op
         assert "Permission denied" in reason
         analyse(found)
         assert recorded_dataset(logdir) == "garments-small"
-        _, summary = _resume(logdir, small_data)
+        _, summary = _resume(logdir, built_in)
         assert len(summary.results) + len(summary.failures) == 2
 
 
@@ -293,7 +296,7 @@ def test_a_result_is_on_the_disk_before_it_has_its_name_and_so_are_its_folders(t
 
 
 @LINUX
-def test_a_trial_that_runs_out_of_memory_is_tried_twice_and_recorded_and_the_study_goes_on(small_data, tmp_path):
+def test_a_trial_that_runs_out_of_memory_is_tried_twice_and_recorded_and_the_study_goes_on(built_in, tmp_path):
     class Counting(StudyTracker):
         attempts = ()
 
@@ -302,25 +305,25 @@ def test_a_trial_that_runs_out_of_memory_is_tried_twice_and_recorded_and_the_stu
 
     progress = Counting()
     table = {**PROTECTED, "grid": {"units1": [8, 16, 20_000]}, "fixed": {**PROTECTED["fixed"], "units2": 20_000}}
-    planned = plan_trials([parse_experiment(table)], range(1), data=small_data.identity, logdir=tmp_path)
+    planned = plan_trials([SUBJECT.parse(table)], range(1), subject=SUBJECT, data=built_in, logdir=tmp_path)
     launcher = LocalLauncher(1, preload=["gridstudy.fashion.training"], setup=partial(limit_memory, 600))
-    train = partial(run_trial, prepared=small_data, logdir=tmp_path, device="cpu")
+    train = partial(run_trial, source=SOURCE, data=built_in, logdir=tmp_path, device="cpu")
     summary = run_study(planned, logdir=tmp_path, train=train, launcher=launcher, progress=progress)
     assert progress.attempts == (False, True)
     ((trial, reason),) = summary.failures.items()
-    assert trial.configuration.units1 == 20_000
+    assert trial.configuration["units1"] == 20_000
     assert "memory" in reason
     assert len(summary.results) == 2
-    assert trial_state(tmp_path, trial)[0] is TrialState.FAILED
+    assert trial_status(tmp_path, trial).state is TrialState.FAILED
     assert "Traceback" in (trial_folder(tmp_path, trial) / ERROR_FILE).read_text()
     assert [row["state"] for row in load_records(tmp_path).problems.to_dict("records")] == ["failed"]
 
 
 @LINUX
-def test_a_worker_that_dies_once_its_trial_is_complete_costs_no_second_run(whole, small_data, tmp_path):
-    train = partial(run_and_die, prepared=small_data, logdir=tmp_path)
+def test_a_worker_that_dies_once_its_trial_is_complete_costs_no_second_run(whole, built_in, tmp_path):
+    train = partial(run_and_die, data=built_in, logdir=tmp_path)
     launcher = LocalLauncher(1, preload=["gridstudy.fashion.training"])
-    planned = _plan(tmp_path, small_data)
+    planned = _plan(tmp_path, built_in)
     summary = run_study(planned, logdir=tmp_path, train=train, launcher=launcher, progress=StudyTracker())
     assert summary.failures == {}
     assert summary.n_run == len(summary.results) == 2
@@ -330,10 +333,10 @@ def test_a_worker_that_dies_once_its_trial_is_complete_costs_no_second_run(whole
 
 
 @LINUX
-def test_a_worker_holds_no_more_after_many_trials_than_after_a_few(small_data, tmp_path):
-    configuration = Configuration.from_values({**PROTECTED["fixed"], "units1": 8})
-    trials = [TrialConfig(configuration, seed, **small_data.identity) for seed in range(60)]
-    job = partial(run_and_weigh, prepared=small_data, logdir=tmp_path)
+def test_a_worker_holds_no_more_after_many_trials_than_after_a_few(built_in, tmp_path):
+    configuration = SUBJECT.configure({**PROTECTED["fixed"], "units1": 8})
+    trials = [TrialConfig(SUBJECT.name, configuration, seed, built_in.identity) for seed in range(60)]
+    job = partial(run_and_weigh, data=built_in, logdir=tmp_path)
     events = list(LocalLauncher(1, preload=["gridstudy.fashion.training"]).run(job, trials))
     weights = [event.value for event in events if isinstance(event, launchers.Finished)]
     assert len(weights) == 60
@@ -377,12 +380,12 @@ def test_a_holder_that_cannot_be_read_is_another_process(tmp_path):
             pass
 
 
-def test_the_clock_of_another_host_changes_nothing(whole, small_data, tmp_path):
+def test_the_clock_of_another_host_changes_nothing(whole, built_in, tmp_path):
     logdir = tmp_path / "logs"
     shutil.copytree(whole, logdir)
     for n, path in enumerate(sorted(logdir.rglob("*"))):
         os.utime(path, (4e9, 4e9) if n % 2 else (1, 1))
-    planned, summary = _resume(logdir, small_data)
+    planned, summary = _resume(logdir, built_in)
     assert all(p.state is TrialState.COMPLETE and not p.note for p in planned)
     assert summary.n_run == 0
     assert recorded_dataset(logdir) == "garments-small"
@@ -415,14 +418,14 @@ def test_what_another_runner_completes_before_the_lock_is_ours_is_not_run_again(
     monkeypatch.setattr(lock, "lock_logdir", late_lock)
     code, out, _ = run(*arguments)
     assert code == 0
-    assert "6 of 6 trials complete, 0 of them run now" in out
+    assert "6 of 6 trials complete, 0 of them trained now" in out
 
 
 # --- divergence ------------------------------------------------------------------------------------------------------
 
 
-def test_a_rate_of_a_million_is_unstable_in_no_ranking_and_decides_no_contrast(small_data, tmp_path):
-    experiment = parse_experiment(
+def test_a_rate_of_a_million_is_unstable_in_no_ranking_and_decides_no_contrast(built_in, tmp_path):
+    experiment = SUBJECT.parse(
         {
             "name": "rates",
             "hypothesis": "A sane rate beats a million.",
@@ -432,15 +435,15 @@ def test_a_rate_of_a_million_is_unstable_in_no_ranking_and_decides_no_contrast(s
             "grid": {"learning_rate": [0.01, 0.1, 1e6]},
         }
     )
-    write_experiment(tmp_path, experiment, n_complete=0)
-    planned = plan_trials([experiment], range(3), data=small_data.identity, logdir=tmp_path)
-    train = partial(run_trial, prepared=small_data, logdir=tmp_path, device="cpu")
+    record_plans(tmp_path, [experiment], subject=SUBJECT, data=built_in, seeds=range(3))
+    planned = plan_trials([experiment], range(3), subject=SUBJECT, data=built_in, logdir=tmp_path)
+    train = partial(run_trial, source=SOURCE, data=built_in, logdir=tmp_path, device="cpu")
     summary = run_study(planned, logdir=tmp_path, train=train, launcher=InProcessLauncher(), progress=StudyTracker())
     assert summary.failures == {}
     found = load_records(tmp_path)
     wild = found.trials[found.trials["learning_rate"] == 1e6]
     assert list(wild["diverged"]) == [True] * 3
-    assert set(wild["validation_accuracy"]) == {0.1}
+    assert set(wild["objective"]) == {0.1}
     (estimate,) = analyse(found).experiments
     (name,) = estimate.unstable
     assert estimate.unstable[name] == "unstable, 3 of 3"
@@ -491,7 +494,7 @@ DAMAGES = (_cut, _empty, _flip, _to_folder, _to_broken_link, _to_loop)
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__.strip("_"))
 @pytest.mark.parametrize("name", FILES)
-def test_a_damaged_file_of_a_trial_is_told_and_made_good(whole, small_data, tmp_path, name, damage):
+def test_a_damaged_file_of_a_trial_is_told_and_made_good(whole, built_in, tmp_path, name, damage):
     logdir = tmp_path / "logs"
     shutil.copytree(whole, logdir)
     (path, *_) = sorted(logdir.glob(f"*/seed*/{name}"))
@@ -501,7 +504,7 @@ def test_a_damaged_file_of_a_trial_is_told_and_made_good(whole, small_data, tmp_
     is_result = name == RESULT_FILE
     assert len(found.problems) == is_result
     assert len(found.trials) == 2 - is_result
-    planned, summary = _resume(logdir, small_data)
+    planned, summary = _resume(logdir, built_in)
     assert [str(path) in p.note for p in planned if p.note] == [True] * is_result
     assert summary.n_run == is_result
     assert summary.failures == {}
@@ -509,7 +512,7 @@ def test_a_damaged_file_of_a_trial_is_told_and_made_good(whole, small_data, tmp_
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__.strip("_"))
-def test_a_damaged_plan_is_told_by_the_analysis_and_refused_by_the_runner(whole, tmp_path, damage):
+def test_a_damaged_plan_is_told_by_the_analysis_and_refused_by_the_runner(whole, built_in, tmp_path, damage):
     logdir = tmp_path / "logs"
     shutil.copytree(whole, logdir)
     damage(logdir / "experiments" / "protected.toml")
@@ -518,11 +521,11 @@ def test_a_damaged_plan_is_told_by_the_analysis_and_refused_by_the_runner(whole,
     assert len(found.trials) == 2
     assert len(found.problems) == 1
     with pytest.raises(StudyError, match="move it away"):
-        write_experiment(logdir, parse_experiment(PROTECTED), n_complete=2)
+        record_plans(logdir, [SUBJECT.parse(PROTECTED)], subject=SUBJECT, data=built_in, seeds=range(1))
 
 
 @pytest.mark.parametrize("what", ["trial", "configuration", "experiments"])
-def test_a_file_where_a_folder_should_be_is_told(whole, small_data, tmp_path, what):
+def test_a_file_where_a_folder_should_be_is_told(whole, built_in, tmp_path, what):
     logdir = tmp_path / "logs"
     shutil.copytree(whole, logdir)
     pattern = {"trial": "*/seed0-*", "configuration": "*units1=8*", "experiments": "experiments"}[what]
@@ -530,7 +533,7 @@ def test_a_file_where_a_folder_should_be_is_told(whole, small_data, tmp_path, wh
     shutil.rmtree(folder)
     folder.write_text("a file")
     analyse(load_records(logdir))
-    _, summary = _resume(logdir, small_data)
+    _, summary = _resume(logdir, built_in)
     assert len(summary.results) == {"trial": 2, "configuration": 1, "experiments": 2}[what]
     assert len(summary.failures) == (what == "configuration")
 
@@ -554,22 +557,19 @@ def test_results_that_cannot_be_used_are_said_aloud_and_made_again(run, tmp_path
     _cut(hurt[1])
     code, out, err = run(*arguments, "hurt")
     assert code == 0
-    assert "2 of them run now" in out
+    assert "2 of them trained now" in out
     warnings = [line for line in err.splitlines() if line.startswith("warning: ")]
     assert [any(str(path) in line and "run again" in line for line in warnings) for path in hurt] == [True, True]
     assert len(warnings) == 2
     assert run("--compare", "whole", "hurt")[0] == 0
 
 
-def test_the_dataset_is_that_of_the_records_that_can_be_read(whole, tmp_path, monkeypatch):
+def test_the_dataset_is_known_from_the_plans_where_results_are_damaged(whole, tmp_path):
     logdir = tmp_path / "logs"
     shutil.copytree(whole, logdir)
     path = next(find_results(logdir))
     _cut(path)
     os.utime(path, (4e9, 4e9))
-    assert recorded_dataset(logdir) == "garments-small"
-    gone = logdir / "cleared" / "meanwhile" / RESULT_FILE
-    monkeypatch.setattr(runner, "find_results", lambda logdir: [gone, *find_results(logdir)])
     assert recorded_dataset(logdir) == "garments-small"
 
 
@@ -579,7 +579,7 @@ def test_a_result_in_another_trials_folder_is_never_taken_for_that_trials(tmp_pa
         folder.mkdir(parents=True)
         write_result(folder, fake_result(make_trial(seed=seed)), fake_run())
     shutil.copy(trial_folder(tmp_path, make_trial()) / RESULT_FILE, trial_folder(tmp_path, make_trial(seed=1)))
-    state, note = trial_state(tmp_path, make_trial(seed=1))
+    state, note, *_ = trial_status(tmp_path, make_trial(seed=1))
     assert state is TrialState.INTERRUPTED
     assert "record of another trial" in note
     found = load_records(tmp_path)
@@ -587,14 +587,13 @@ def test_a_result_in_another_trials_folder_is_never_taken_for_that_trials(tmp_pa
     assert "record of another trial" in found.problems.loc[0, "reason"]
 
 
-@pytest.mark.parametrize("format", [0, 2, "1", None])
+@pytest.mark.parametrize("format", [0, 1, 3, "2"])
 def test_a_whole_record_of_another_format_is_refused_and_kept(run, whole, tmp_path, monkeypatch, format):
     logdir = tmp_path / "logs"
     shutil.copytree(whole, logdir)
     (path, *_) = find_results(logdir)
-    content = records._read_toml(path)
-    content.pop("format")
-    records._write_toml(path, content if format is None else {**content, "format": format})
+    content = read_toml(path)
+    write_toml(path, {**content, "format": format})
     written = path.read_bytes()
     found = load_records(logdir)
     assert len(found.trials) == 1
@@ -605,31 +604,38 @@ def test_a_whole_record_of_another_format_is_refused_and_kept(run, whole, tmp_pa
     )
     assert code == 2
     assert len(_error_lines(err)) == 1
-    assert "give another --logdir" in err
+    assert "another --logdir" in err
     assert path.read_bytes() == written
 
 
 @pytest.mark.parametrize(
-    "change", [{"training_version": 2}, {"dataset_fingerprint": "2" * 12}, {"split_fingerprint": "3" * 12}, {"seed": 9}]
+    "change",
+    [
+        lambda trial: replace(trial, training_version=2),
+        lambda trial: replace(trial, data=replace(trial.data, dataset_fingerprint="2" * 12)),
+        lambda trial: replace(trial, data=replace(trial.data, split_fingerprint="3" * 12)),
+        lambda trial: replace(trial, seed=9),
+    ],
+    ids=["training_version", "dataset_fingerprint", "split_fingerprint", "seed"],
 )
 def test_a_trial_whose_inputs_changed_is_another_trial_and_the_old_one_stays(tmp_path, make_trial, change):
     folder = trial_folder(tmp_path, make_trial())
     folder.mkdir(parents=True)
     write_result(folder, fake_result(make_trial()), fake_run())
-    assert trial_state(tmp_path, replace(make_trial(), **change))[0] is TrialState.MISSING
-    assert trial_state(tmp_path, make_trial())[0] is TrialState.COMPLETE
+    assert trial_status(tmp_path, change(make_trial())).state is TrialState.MISSING
+    assert trial_status(tmp_path, make_trial()).state is TrialState.COMPLETE
 
 
-def test_a_changed_grid_keeps_what_it_shares_and_loses_nothing(whole, small_data, tmp_path):
+def test_a_changed_grid_keeps_what_it_shares_and_loses_nothing(whole, built_in, tmp_path):
     logdir = tmp_path / "logs"
     shutil.copytree(whole, logdir)
-    changed = parse_experiment({**PROTECTED, "grid": {"units1": [16, 32]}})
-    planned = plan_trials([changed], range(1), data=small_data.identity, logdir=logdir)
-    assert {p.trial.configuration.units1: p.state for p in planned} == {
+    changed = SUBJECT.parse({**PROTECTED, "grid": {"units1": [16, 32]}})
+    planned = plan_trials([changed], range(1), subject=SUBJECT, data=built_in, logdir=logdir)
+    assert {p.trial.configuration["units1"]: p.state for p in planned} == {
         16: TrialState.COMPLETE,
         32: TrialState.MISSING,
     }
-    train = partial(run_trial, prepared=small_data, logdir=logdir, device="cpu")
+    train = partial(run_trial, source=SOURCE, data=built_in, logdir=logdir, device="cpu")
     run_study(planned, logdir=logdir, train=train, launcher=InProcessLauncher(), progress=StudyTracker())
     assert len(load_records(logdir).trials) == 3
 
@@ -773,7 +779,7 @@ BAD_FILES = {
     "a name twice": _file_of() + _file_of(), "a name twice but for case": _file_of() + _file_of(name="MINE"),
     "a built-in name": _file_of(name="epochs"), "a built-in name but for case": _file_of(name="Epochs"),
     "a group's name": _file_of(name="all"), "a billion configurations": _file_of(
-        grid={name: [bounds.least] * 100 for name, bounds in list(BOUNDS.items())[:5]}
+        grid={name: [SUBJECT.search_space[name].low] * 100 for name in HYPERPARAMETERS[:5]}
     ), "both grids": _file_of(configurations=[{"units1": 8}]),
     "an unknown key": _file_of(seed=3), "an unknown hyperparameter": _file_of(fixed={"dropout": 0.5}),
     "momentum without SGD": _file_of(fixed={"optimizer": "Adam", "momentum": 0.9}),
@@ -816,7 +822,7 @@ WORDS = st.one_of(
 @GENERATED
 @given(arguments=st.lists(WORDS, max_size=6))
 def test_no_command_line_ever_ends_in_a_traceback(run, tmp_path, monkeypatch, arguments):
-    monkeypatch.setattr("grid_search_experiments._run_trials", lambda *_: 0)
+    monkeypatch.setattr("gridstudy.cli.run._train", lambda *_: 0)
     code, _, err = run(*arguments)
     assert code in (0, 2)
     assert len(_error_lines(err)) == (code == 2)
@@ -859,16 +865,20 @@ def test_logs_go_into_folders_of_any_name(run, tmp_path, name):
     found = load_records(Path(name))
     assert len(found.trials) == 2
     assert found.problems.empty
-    assert "0 of them run now" in run(*arguments)[1]
+    assert "0 of them trained now" in run(*arguments)[1]
 
 
 def test_the_longest_names_fit_into_a_file_system(tmp_path):
-    worst = {name: bounds.most - 1 / 3 if bounds.type is float else int(bounds.most) for name, bounds in BOUNDS.items()}
+    worst = {
+        axis.name: axis.high - 1 / 3 if isinstance(axis.default, float) else int(axis.high)
+        for axis in SUBJECT.search_space.hyperparameters
+        if not isinstance(axis.default, str)
+    }
     worst |= {"momentum": 0.123456789123, "optimizer": "SGD"}
     varied = worst.pop("depth")
     table = {"name": "x" * 60, "grid": {"depth": [2, varied]}}
-    experiment = parse_experiment(table, overrides=worst)
-    write_experiment(tmp_path, experiment, n_complete=0)
+    experiment = SUBJECT.parse(table, overrides=worst)
+    record_plans(tmp_path, [experiment], subject=SUBJECT, data=DATA, seeds=range(1))
     assert len(f"{experiment.name}.toml.{2**22}.tmp".encode()) <= 255
 
 
@@ -945,7 +955,7 @@ def test_no_worker_outlives_an_interruption_of_the_runner(tmp_path, experiment, 
             raise KeyboardInterrupt
 
     monkeypatch.setattr(LocalLauncher, "_start", note_worker)
-    planned = plan_trials([experiment], range(1), data=DATA, logdir=tmp_path)
+    planned = plan_trials([experiment], range(1), subject=SUBJECT, data=DATA, logdir=tmp_path)
     try:
         run_study(planned, logdir=tmp_path, train=double, launcher=LocalLauncher(2), progress=Interrupted())
     except KeyboardInterrupt as interruption:
@@ -981,7 +991,7 @@ def test_a_second_ctrl_c_stops_at_once_and_leaves_no_process(tmp_path):
     out, _ = study.communicate(timeout=30)
     assert time.monotonic() - clock < launchers.GRACE_S - 1
     assert study.returncode == 130
-    assert "the same command goes on from here" in out
+    assert "rerun the same command to resume" in out
     assert "Traceback" not in out
     assert "leaked" not in out
     wait_until(lambda: not _group_exists(study.pid), timeout_s=5)

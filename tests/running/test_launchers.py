@@ -125,7 +125,7 @@ from gridstudy.core.errors import StudyError
 from gridstudy.running.launchers import Finished, LocalLauncher
 from tests.jobs import describe_process
 if __name__ == "__main__":
-    launcher = LocalLauncher(1, preload=["gridstudy.core.study"], start_method=sys.argv[2])
+    launcher = LocalLauncher(1, preload=["gridstudy.core.trial"], start_method=sys.argv[2])
     try:
         launcher.warm_up()
         (value,) = [e.value for e in launcher.run(describe_process, [0]) if isinstance(e, Finished)]

@@ -9,12 +9,13 @@ import time
 import pytest
 
 from grid_search_experiments import main
-from gridstudy.core.study import parse_experiment
-from gridstudy.records.records import RESULT_FILE
+from gridstudy.fashion.subject import SUBJECT
+from gridstudy.records.trials import RESULT_FILE
 from gridstudy.running.launchers import InProcessLauncher
 from gridstudy.running.mlflow_log import ENVIRONMENT, MLflowProgress, experiment_tags, trial_metrics
+from gridstudy.running.planning import plan_trials
 from gridstudy.running.progress import StudyTracker
-from gridstudy.running.runner import plan_trials, run_study
+from gridstudy.running.runner import run_study
 from tests.conftest import DATA, TWO_BY_TWO, FakeTrainer, fake_result, fake_run
 
 
@@ -34,9 +35,12 @@ def run(tmp_path, experiment):
         warnings = []
         progress = StudyTracker()
         if mlflow:
-            progress = MLflowProgress(progress, uri=uri, logdir=tmp_path, experiments=experiments, warn=warnings.append)
+            progress = MLflowProgress(
+                progress, uri=uri, logdir=tmp_path, experiments=experiments, objective=SUBJECT.objective,
+                warn=warnings.append,
+            )  # fmt: skip
         summary = run_study(
-            plan_trials(experiments, seeds, data=DATA, logdir=tmp_path),
+            plan_trials(experiments, seeds, subject=SUBJECT, data=DATA, logdir=tmp_path),
             logdir=tmp_path,
             train=train or FakeTrainer(tmp_path),
             launcher=InProcessLauncher(),
@@ -94,7 +98,7 @@ def test_resuming_doubles_no_run_and_adds_those_that_are_missing(run, client):
 @pytest.mark.slow
 def test_a_run_gets_the_tag_of_an_experiment_that_it_serves_later(run, client, experiment):
     run()
-    later = parse_experiment({**TWO_BY_TWO, "name": "later"})
+    later = SUBJECT.parse({**TWO_BY_TWO, "name": "later"})
     run(experiments=(experiment, later))
     tags = [set(r.data.tags) for r in _runs(client)]
     assert len(tags) == 4
@@ -117,8 +121,8 @@ def test_a_store_that_fails_costs_no_trial_and_one_line(run, uri):
     summary, warnings = run(uri=uri)
     assert (summary.n_run, summary.failures) == (4, {})
     (warning,) = warnings
-    assert warning.startswith("MLflow lacks 4 of the trials (")
-    assert warning.endswith("); the same command adds them")
+    assert warning.startswith("4 trials were not logged to MLflow (")
+    assert warning.endswith("); rerun the command to add them")
     assert "\n" not in warning
 
 
@@ -136,19 +140,22 @@ def test_a_store_that_is_locked_for_a_while_gets_the_runs_later(run, client, tmp
 
     monkeypatch.setattr(RunStore, "write", write_or_fail)
     _, warnings = run()
-    assert warnings in ([], ["MLflow lacks 4 of the trials (OSError: database is locked); the same command adds them"])
+    assert warnings in (
+        [],
+        ["4 trials were not logged to MLflow (OSError: database is locked); rerun the command to add them"],
+    )
     run()
     assert len(_runs(client)) == 4
 
 
 def test_a_diverged_trial_has_no_test_accuracy_and_its_losses_are_no_numbers(make_trial):
-    metrics = trial_metrics(fake_result(make_trial(), diverged=True), fake_run())
+    metrics = trial_metrics(fake_result(make_trial(), diverged=True), fake_run(), SUBJECT.objective)
     assert "test_accuracy" not in {m.key for m in metrics}
     assert math.isnan([m.value for m in metrics if m.key == "train_loss"][-1])
 
 
 def test_a_name_that_mlflow_refuses_is_spelled_in_letters_that_it_takes(make_trial):
-    experiment = parse_experiment(
+    experiment = SUBJECT.parse(
         {**TWO_BY_TWO, "fixed": {**TWO_BY_TWO["fixed"], "train_steps": 5}}, overrides={"train_steps": 3}
     )
     assert experiment_tags(make_trial(), [experiment]) == {"experiment.two_by_two_train_steps_3_": "yes"}
@@ -170,7 +177,7 @@ def test_a_store_that_never_answers_is_left_alone_after_a_while(run, monkeypatch
     monkeypatch.setattr(mlflow_log, "_connect", lambda uri: time.sleep(5))
     summary, warnings = run()
     assert summary.n_run == 4
-    assert warnings == ["MLflow lacks 4 of the trials (it took none in 1 s); the same command adds them"]
+    assert warnings == ["4 trials were not logged to MLflow (it took none in 1 s); rerun the command to add them"]
 
 
 @pytest.mark.slow

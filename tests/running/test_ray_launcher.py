@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,15 +20,21 @@ import gridstudy
 from grid_search_experiments import main
 from gridstudy.core.errors import StudyError
 from gridstudy.core.source import source_digest
-from gridstudy.core.study import parse_experiment
-from gridstudy.fashion.remote_trials import place_trial, split_arrays, train_remotely
-from gridstudy.fashion.training import run_trial
-from gridstudy.records.records import compare_outcomes
+from gridstudy.core.subject import Data
+from gridstudy.core.trial import DataIdentity
+from gridstudy.fashion.subject import SUBJECT
+from gridstudy.fashion.training import split_arrays
+from gridstudy.records.comparison import compare_outcomes
 from gridstudy.running.launchers import Crashed, Finished, InProcessLauncher, Started
+from gridstudy.running.planning import plan_trials
 from gridstudy.running.progress import StudyTracker
-from gridstudy.running.runner import plan_trials, run_study
+from gridstudy.running.remote import place_trial, train_remotely
+from gridstudy.running.runner import run_study
+from gridstudy.running.subjects import SubjectSource
+from gridstudy.running.trials import run_trial
 from tests.conftest import wait_until
 
+SOURCE = SubjectSource(module="gridstudy.fashion.subject")
 TINY = ["epochs", "--dataset", "garments-small", "--set", "train_steps=5", "--seeds", "2"]
 
 
@@ -42,7 +49,7 @@ def test_without_the_package_one_line_says_what_to_install(tmp_path, monkeypatch
 
 
 def test_the_rest_runs_without_the_package():
-    code = "import sys, grid_search_experiments, gridstudy.fashion.remote_trials; sys.exit('ray' in sys.modules)"
+    code = "import sys, grid_search_experiments, gridstudy.running.remote; sys.exit('ray' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -140,7 +147,7 @@ def test_a_local_ray_makes_the_outcomes_of_local_processes_and_is_not_started_fo
     capsys.readouterr()
     monkeypatch.setattr(ray, "init", None)
     assert main(on_ray) == 0
-    assert "6 of 6 trials complete, 0 of them run now" in capsys.readouterr().out
+    assert "6 of 6 trials complete, 0 of them trained now" in capsys.readouterr().out
 
 
 def behave(job, *, shared):
@@ -187,23 +194,24 @@ def note_and_train(trial, *, notes, **arguments):
 def test_the_trials_of_a_node_that_is_lost_run_again_elsewhere_to_the_same_bits(tmp_path, ray, small_data):
     from gridstudy.running.ray_launcher import RayLauncher
 
-    experiment = parse_experiment(
+    data = Data(small_data, DataIdentity(**small_data.identity))
+    experiment = SUBJECT.parse(
         {"name": "lost", "scientific": ["units1"], "grid": {"units1": [32, 64]}, "fixed": {"train_steps": 500}}
     )
-    plan = partial(plan_trials, [experiment], range(4), data=small_data.identity)
+    plan = partial(plan_trials, [experiment], range(4), subject=SUBJECT, data=data)
     notes = tmp_path / "notes"
     notes.mkdir()
     with _cluster(2) as (address, nodes):
         threading.Thread(target=_kill_in_the_middle, args=(ray, notes, nodes[1]), daemon=True).start()
         launcher = RayLauncher(
             address=address,
-            shared={"splits": split_arrays(small_data)},
+            shared={"data": replace(data, content=split_arrays(small_data))},
             receive=partial(place_trial, logdir=tmp_path / "ray"),
         )
         summary = run_study(
             plan(logdir=tmp_path / "ray"),
             logdir=tmp_path / "ray",
-            train=partial(note_and_train, notes=notes, device="cpu"),
+            train=partial(note_and_train, notes=notes, source=SOURCE, device="cpu"),
             launcher=launcher,
             progress=StudyTracker(),
         )
@@ -213,7 +221,7 @@ def test_the_trials_of_a_node_that_is_lost_run_again_elsewhere_to_the_same_bits(
     run_study(
         plan(logdir=tmp_path / "here"),
         logdir=tmp_path / "here",
-        train=partial(run_trial, prepared=small_data, logdir=tmp_path / "here", device="cpu"),
+        train=partial(run_trial, source=SOURCE, data=data, logdir=tmp_path / "here", device="cpu"),
         launcher=InProcessLauncher(),
         progress=StudyTracker(),
     )
@@ -250,7 +258,7 @@ def test_ctrl_c_stops_soon_keeps_what_is_complete_and_leaves_no_process(tmp_path
     os.killpg(study.pid, signal.SIGINT)
     out, _ = study.communicate(timeout=30)
     assert study.returncode == 130
-    assert "the same command goes on from here" in out
+    assert "rerun the same command to resume" in out
     assert "Traceback" not in out
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive

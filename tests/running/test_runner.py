@@ -6,17 +6,20 @@ from dataclasses import replace
 import pytest
 
 from gridstudy.core.errors import StudyError
-from gridstudy.core.study import LearningCurve, TrialState
-from gridstudy.records.records import ERROR_FILE, RESULT_FILE, load_records, trial_folder
+from gridstudy.core.trial import TrialState
+from gridstudy.fashion.subject import SUBJECT
+from gridstudy.records.tables import load_records
+from gridstudy.records.trials import ERROR_FILE, RESULT_FILE, trial_folder
 from gridstudy.running.launchers import InProcessLauncher, Started
 from gridstudy.running.lock import lock_logdir
+from gridstudy.running.planning import plan_trials, record_plans, recorded_dataset
 from gridstudy.running.progress import StudyTracker
-from gridstudy.running.runner import best_configurations, plan_trials, recorded_dataset, relative_cost, run_study
+from gridstudy.running.runner import best_configurations, run_study
 from tests.conftest import DATA, FakeTrainer, fake_result
 
 
 def _run(logdir, experiment, trainer, seeds=range(2), launcher=None, **options):
-    planned = plan_trials([experiment], seeds, data=DATA, logdir=logdir)
+    planned = plan_trials([experiment], seeds, subject=SUBJECT, data=DATA, logdir=logdir)
     return run_study(
         planned,
         logdir=logdir,
@@ -43,14 +46,14 @@ def test_more_seeds_add_only_what_is_missing(tmp_path, experiment):
     assert {t.seed for t in trainer.trained[8:]} == {2}
 
 
-def test_the_longest_trials_come_first(tmp_path, experiment):
-    planned = plan_trials([experiment], range(2), data=DATA, logdir=tmp_path)
-    costs = [relative_cost(p.trial.configuration) for p in planned]
-    assert costs == sorted(costs, reverse=True)
+def test_trials_go_seed_by_seed_and_the_longest_come_first_within_a_seed(tmp_path, experiment):
+    planned = plan_trials([experiment], range(2), subject=SUBJECT, data=DATA, logdir=tmp_path)
+    order = [(p.trial.seed, -p.trial.configuration.work) for p in planned]
+    assert order == sorted(order)
 
 
 def test_a_configuration_that_two_experiments_share_is_trained_once(tmp_path, experiment):
-    planned = plan_trials([experiment, experiment], range(3), data=DATA, logdir=tmp_path)
+    planned = plan_trials([experiment, experiment], range(3), subject=SUBJECT, data=DATA, logdir=tmp_path)
     assert len(planned) == 12
 
 
@@ -95,7 +98,7 @@ def test_what_an_interrupted_attempt_left_is_cleared(tmp_path, experiment, make_
 def test_a_damaged_result_is_planned_again_with_the_reason(tmp_path, experiment, make_trial):
     _run(tmp_path, experiment, FakeTrainer(tmp_path))
     (trial_folder(tmp_path, make_trial()) / RESULT_FILE).write_bytes(b"")
-    planned = plan_trials([experiment], range(2), data=DATA, logdir=tmp_path)
+    planned = plan_trials([experiment], range(2), subject=SUBJECT, data=DATA, logdir=tmp_path)
     (damaged,) = [p for p in planned if p.state is not TrialState.COMPLETE]
     assert damaged.trial == make_trial()
     assert "empty or cut short" in damaged.note
@@ -142,27 +145,27 @@ def test_an_interruption_carries_the_number_of_complete_trials_on_the_disk(tmp_p
         _run(tmp_path, experiment, Interrupted(tmp_path))
 
 
-def test_records_of_two_datasets_need_a_choice_and_no_time_of_change_makes_it(tmp_path, experiment, make_trial):
+def test_plans_for_two_datasets_need_a_choice(tmp_path, experiment):
     assert recorded_dataset(tmp_path) is None
     for name in ("garments", "garments-small"):
-        trial = replace(make_trial(), dataset=name)
-        FakeTrainer(tmp_path)(trial, attempt=1)
+        data = replace(DATA, identity=replace(DATA.identity, dataset=name))
+        record_plans(tmp_path, [experiment], subject=SUBJECT, data=data, seeds=range(2))
         if name == "garments":
             assert recorded_dataset(tmp_path) == "garments"
-    with pytest.raises(StudyError, match=r"several data sets \(garments, garments-small\); choose one with --dataset"):
+    with pytest.raises(StudyError, match="holds records of garments and garments-small; say which with --dataset"):
         recorded_dataset(tmp_path)
 
 
 def test_the_best_come_first_and_the_unstable_last(tmp_path, experiment, make_trial):
-    lucky = replace(fake_result(make_trial(2)), curve=LearningCurve((1.0,), (1.0,), (0.99,)))
+    lucky = replace(fake_result(make_trial(2)), score=0.99)
     results = [
         *[lucky] * 9,
         fake_result(make_trial(2, 5), diverged=True),
         fake_result(make_trial(0, 1)),
         fake_result(make_trial(1, 0)),
     ]
-    rows = best_configurations(experiment, results)
-    assert [row["name"] for row in rows] == [
+    rows = best_configurations(experiment, results, SUBJECT.objective)
+    assert [row["configuration"].name for row in rows] == [
         make_trial(0).configuration.name,
         make_trial(1).configuration.name,
         make_trial(2).configuration.name,
