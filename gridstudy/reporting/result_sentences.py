@@ -286,9 +286,10 @@ def levels_sentence(experiments: Iterable[ExperimentEstimate]) -> Prose:
     known = {c.confidence for e in experiments if e.verdict for c in e.verdict.contrasts if math.isfinite(c.low)}
     if not known:
         return Prose("")
+    levels = enumeration([*map(level, sorted(known))])
     return Prose(
-        f"Brackets beside a verdict hold intervals at the level of its look ({enumeration([*map(level, sorted(known))])}), "
-        f"all others {CONFIDENCE_PERCENT} % intervals over seeds."
+        f"Brackets beside a verdict hold intervals at the level of its look ({levels}), all others "
+        f"{CONFIDENCE_PERCENT} % intervals over seeds."
     )
 
 
