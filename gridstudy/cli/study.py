@@ -66,6 +66,8 @@ class StudyRun:
     def check_options(self) -> None:
         """Refuse options that do not go together, before anything is imported or written."""
         check_logdir(self.logdir)
+        if self.confirm and not self.logdir.is_dir():
+            raise StudyError(f"--confirm needs the records of a study; there is no {self.logdir}; run the study first")
         if not self.source.is_portable and (self.launcher == "ray" or (self.n_workers or 1) > 1):
             raise StudyError(
                 "a subject defined in a notebook runs in this process, one trial at a time; for more workers put it "
@@ -182,6 +184,7 @@ class StudyRun:
         """
         from gridstudy.running.lock import lock_logdir
 
+        data = self.data  # before the lock, so that a mistake leaves no log directory behind
         with lock_logdir(self.logdir, warn=self.warn) as lock:
             prepare_logdir(self.logdir)
             planned = self.plan()
@@ -189,7 +192,7 @@ class StudyRun:
             # choosing a device may import torch, which takes longer than finding that nothing is left
             device, reason = self.choose_device() if n_left or self.until else ("", "")
             if announce is not None:
-                announce(self.data, device=device, reason=reason, n_workers=self.count_workers(device))
+                announce(data, device=device, reason=reason, n_workers=self.count_workers(device))
             if not self.until:
                 return self._run_round(planned, self._record, device=device, lock=lock, progress=progress())
             return self._run_until(device, lock, progress=progress, report=report)

@@ -14,6 +14,7 @@ from gridstudy.core.space import Configuration, SearchSpace
 from gridstudy.core.values import RESERVED, Value, check_names, check_readable, format_value, format_values, show
 
 MOST_CONFIGURATIONS = 10_000
+MOST_EPOCHS = 1_000_000
 EXPERIMENT_KEYS = (
     "name", "question", "hypothesis", "scientific", "nuisance", "contrasts", "curve_epochs", "treatment_budgets",
     "fixed", "grid", "configurations", "arms",
@@ -183,8 +184,8 @@ def _names(table: Mapping[str, Any], key: str, space: SearchSpace) -> tuple[str,
 
 
 def _check_epoch(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise StudyError(f"curve_epochs must be whole numbers from 1; got {show(value)}")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_EPOCHS:
+        raise StudyError(f"curve_epochs must be whole numbers from 1 to {MOST_EPOCHS:,}; got {show(value)}")
     return value
 
 

@@ -6,7 +6,6 @@ The download has no time limit of its own, and only a process can be ended. It i
 from __future__ import annotations
 
 import os
-import pickle
 import re
 import sys
 import threading
@@ -20,12 +19,20 @@ NOT_WRITTEN = 4
 """Exit code where the file could not be written; the reason is on stdout."""
 
 
-def main(pickled_factory: str, limit_s: float) -> int:
-    """Let the factory in the file `pickled_factory` download its data; print one line where that fails."""
+def main(settings_file: str, limit_s: float) -> int:
+    """Let mads-datasets' factory, with the settings in a JSON file, download into that file's folder.
+
+    Prints one line where that fails.
+    """
     timer = threading.Timer(limit_s, os._exit, [FAILED])  # for the case that the program that waits was killed
     timer.daemon = True
     timer.start()
-    factory = pickle.loads(Path(pickled_factory).read_bytes())  # noqa: S301 - written by the process that started us
+    from mads_datasets import DatasetFactoryProvider, DatasetType
+
+    path = Path(settings_file).absolute()
+    factory = DatasetFactoryProvider.create_factory(DatasetType.FASHION, datadir=path.parent)
+    settings = type(factory.settings).model_validate_json(path.read_text(encoding="utf-8"))
+    factory = type(factory)(settings, datadir=path.parent)
     try:
         factory.download_data()
     except Exception as error:

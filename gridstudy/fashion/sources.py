@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import json
 import os
-import pickle
 import subprocess
 import sys
 import time
@@ -36,6 +35,7 @@ FASHION_MNIST_FINGERPRINT = "eee656c63c1c"
 SILENCE_S = 10.0
 """A download that has received nothing for so long is given up."""
 DOWNLOAD_S = 900.0
+SETTINGS_FILE = "settings.json"
 
 REMEDY = "pass --data-dir DIR (or set FASHION_MNIST_DIR) with the four IDX files or mads-datasets' fashionmnist.pt"
 
@@ -261,7 +261,7 @@ def download(cache: Path, *, warn: Warn, silence_s: float = SILENCE_S, limit_s: 
     try:
         factory = mads_factory(temporary)
         warn(f"downloading Fashion-MNIST from {factory.settings.dataset_url}")
-        (temporary / "factory").write_bytes(pickle.dumps(factory))
+        (temporary / SETTINGS_FILE).write_text(factory.settings.model_dump_json(warnings=False), encoding="utf-8")
         _fetch(temporary, silence_s=silence_s, limit_s=limit_s)
         target = _mads_file(cache)
         target.parent.mkdir(exist_ok=True)
@@ -272,8 +272,8 @@ def download(cache: Path, *, warn: Warn, silence_s: float = SILENCE_S, limit_s: 
 
 
 def _fetch(folder: Path, *, silence_s: float, limit_s: float) -> None:
-    """Run the download of the factory in `folder` in a process of its own, and end it when it takes too long."""
-    command = [sys.executable, "-P", str(Path(__file__).with_name("fetch.py")), "factory", str(2 * limit_s)]
+    """Run the download with the settings in `folder` in a process of its own, and end it when it takes too long."""
+    command = [sys.executable, "-P", str(Path(__file__).with_name("fetch.py")), SETTINGS_FILE, str(2 * limit_s)]
     pipe, null = subprocess.PIPE, subprocess.DEVNULL
     with subprocess.Popen(command, cwd=folder, stdin=null, stdout=pipe, stderr=null, text=True) as process:  # noqa: S603
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from gridstudy.records.plans import (
     write_confirmation,
     write_plan,
 )
-from gridstudy.records.tables import load_plans
-from gridstudy.records.trials import RESULT_FILE, trial_status
+from gridstudy.records.tables import find_results, load_plans
+from gridstudy.records.toml import RecordError
+from gridstudy.records.trials import RESULT_FILE, read_result, trial_status
 
 GIT_ATTRIBUTES = "# records have checksums: git must not change their line ends\n* -text\n"
 
@@ -82,10 +84,16 @@ def prepare_logdir(logdir: Path) -> None:
 
 
 def recorded_dataset(logdir: Path) -> str | None:
-    """The data set that the plans in `logdir` are about; StudyError where there are several, None without plans."""
+    """The data set that the plans in `logdir` are about, else that of the first record that can be read.
+
+    None where there is neither; StudyError where the plans are about several data sets.
+    """
     datasets = sorted({name for plan in load_plans(logdir)[0] for name in plan.datasets})
     if len(datasets) > 1:
         raise StudyError(f"{logdir} holds records of {' and '.join(datasets)}; say which with --dataset")
+    for path in () if datasets else find_results(logdir):
+        with suppress(RecordError):
+            return read_result(path)[0].trial.data.dataset
     return datasets[0] if datasets else None
 
 

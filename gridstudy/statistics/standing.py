@@ -78,10 +78,12 @@ def rank_plan(
         stable = objectives[[name for name in objectives if not diverged.get(str(name))]]
         return _provisional(stable, schedule, margin=margin, noise=noise, incomplete=incomplete)
     rows = schedule.rows(objectives, at.n_seeds)[list(at.bounds)]
+    several = len(at.bounds) > 1
     return Ranking(
         **_lead(rows.loc[:, rows.notna().all()], at.best, noise), tied=at.tied,
-        recommended=at.recommended if len(at.bounds) > 1 else None,
-        seeds_to_recommend=at.advice.in_words("recommendation") if len(at.bounds) > 1 else "", look=at.look, ranked_seeds=at.n_seeds,
+        recommended=at.recommended if several else None,
+        seeds_to_recommend=at.advice.in_words("recommendation") if several else "",
+        look=at.look, ranked_seeds=at.n_seeds,
         left_out=at.left_out, incomplete=incomplete, bounds=at.bounds,
     )  # fmt: skip
 

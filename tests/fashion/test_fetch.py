@@ -1,7 +1,6 @@
 """The words for a download that failed; `test_sources` has the downloads themselves."""
 
 import errno
-import pickle
 import socket
 import subprocess
 import sys
@@ -37,6 +36,6 @@ def test_a_download_that_nobody_waits_for_ends_by_itself(tmp_path, monkeypatch):
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
         monkeypatch.setattr(fashionmnistsettings, "dataset_url", url)
         factory = DatasetFactoryProvider.create_factory(DatasetType.FASHION, datadir=tmp_path / "cache")
-        (tmp_path / "factory").write_bytes(pickle.dumps(factory))
-        command = [sys.executable, "-P", fetch.__file__, "factory", "3"]
+        (tmp_path / "settings.json").write_text(factory.settings.model_dump_json(warnings=False))
+        command = [sys.executable, "-P", fetch.__file__, "settings.json", "3"]
         assert subprocess.run(command, cwd=tmp_path, timeout=60, check=False).returncode == fetch.FAILED

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gridstudy.records.records import find_results, read_result
+from gridstudy.records.tables import find_results
+from gridstudy.records.trials import read_result
 from tests.conftest import wait_until
 
 SCRIPT = Path(__file__).parents[2] / "grid_search_experiments.py"

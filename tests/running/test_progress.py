@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from gridstudy.fashion.subject import SUBJECT
 from gridstudy.running import progress
 from gridstudy.running.progress import LiveProgress, PlainProgress, StudyTracker, choose_progress, format_duration
-from gridstudy.running.runner import relative_cost
 from tests.conftest import fake_result, fake_run
 
 
@@ -53,30 +53,30 @@ def test_durations_are_in_seconds_up_to_three_minutes(seconds, words):
 
 
 def test_the_panel_is_drawn_on_a_terminal_and_nowhere_else(monkeypatch):
-    assert isinstance(choose_progress(console_on(Terminal()), {}), LiveProgress)
-    assert isinstance(choose_progress(console_on(io.StringIO()), {}), PlainProgress)
-    assert isinstance(choose_progress(console_on(Terminal(), TERM="dumb"), {}), PlainProgress)
+    assert isinstance(choose_progress(console_on(Terminal()), environment={}), LiveProgress)
+    assert isinstance(choose_progress(console_on(io.StringIO()), environment={}), PlainProgress)
+    assert isinstance(choose_progress(console_on(Terminal(), TERM="dumb"), environment={}), PlainProgress)
 
 
 def test_forced_colour_forces_no_panel():
     file = io.StringIO()
     console = console_on(file, FORCE_COLOR="1")
     assert console.is_terminal
-    assert isinstance(choose_progress(console, {}), PlainProgress)
+    assert isinstance(choose_progress(console, environment={}), PlainProgress)
 
 
 @pytest.mark.parametrize("name", ["JPY_PARENT_PID", "COLAB_RELEASE_TAG"])
 def test_a_command_that_a_notebook_runs_gets_plain_lines_although_it_has_a_terminal(name):
-    assert isinstance(choose_progress(console_on(Terminal()), {name: "17"}), PlainProgress)
+    assert isinstance(choose_progress(console_on(Terminal()), environment={name: "17"}), PlainProgress)
 
 
 def test_the_bar_measures_work_and_not_trials(make_trial, clock):
     short = make_trial()
-    configuration = replace(short.configuration, train_steps=300)
+    configuration = SUBJECT.configure({**short.configuration, "train_steps": 300})
     long = replace(short, configuration=configuration)
     tracker = StudyTracker()
-    costs = [relative_cost(t.configuration) for t in (short, long)]
-    tracker.start(n_trials=2, results=[], cost_left=sum(costs))
+    costs = [t.configuration.work for t in (short, long)]
+    tracker.start(n_trials=2, results=[], work_left=sum(costs))
     tracker.trial_started(long)
     tracker.trial_finished(fake_result(long), fake_run())
     done, total = tracker.work()
@@ -87,15 +87,15 @@ def test_the_bar_measures_work_and_not_trials(make_trial, clock):
 
 def test_what_was_complete_before_counts_as_done(make_trial, clock):
     tracker = StudyTracker()
-    cost = relative_cost(make_trial().configuration)
-    tracker.start(n_trials=2, results=[fake_result(make_trial())], cost_left=cost)
+    cost = make_trial().configuration.work
+    tracker.start(n_trials=2, results=[fake_result(make_trial())], work_left=cost)
     assert tracker.work() == (cost, 2 * cost)
 
 
 def test_running_trials_count_by_their_time_and_never_as_done(make_trial, clock):
     tracker = StudyTracker()
-    cost = relative_cost(make_trial().configuration)
-    tracker.start(n_trials=2, results=[], cost_left=2 * cost)
+    cost = make_trial().configuration.work
+    tracker.start(n_trials=2, results=[], work_left=2 * cost)
     tracker.trial_started(make_trial(seed=0))
     clock.now_s += 10
     assert tracker.work()[0] == 0
@@ -111,7 +111,7 @@ def test_running_trials_count_by_their_time_and_never_as_done(make_trial, clock)
 
 def test_a_trial_without_progress_is_named(make_trial, clock):
     tracker = StudyTracker()
-    tracker.start(n_trials=2, results=[], cost_left=2 * relative_cost(make_trial().configuration))
+    tracker.start(n_trials=2, results=[], work_left=2 * make_trial().configuration.work)
     tracker.trial_started(make_trial(seed=0))
     tracker.trial_finished(fake_result(make_trial(seed=0)), fake_run())
     tracker.trial_started(make_trial(seed=1))
@@ -124,7 +124,7 @@ def test_a_trial_without_progress_is_named(make_trial, clock):
 def test_plain_lines_come_at_most_every_few_seconds_and_at_the_end(make_trial, clock):
     file = io.StringIO()
     plain = PlainProgress(console_on(file))
-    plain.start(n_trials=50, results=[], cost_left=50 * relative_cost(make_trial().configuration))
+    plain.start(n_trials=50, results=[], work_left=50 * make_trial().configuration.work)
     for seed in range(50):
         plain.trial_started(make_trial(seed=seed))
         clock.now_s += 0.5
@@ -137,7 +137,7 @@ def test_plain_lines_come_at_most_every_few_seconds_and_at_the_end(make_trial, c
 def test_the_panel_shows_the_work_and_leaves_nothing_behind(make_trial):
     file = Terminal()
     panel = LiveProgress(console_on(file))
-    panel.start(n_trials=1, results=[], cost_left=relative_cost(make_trial().configuration))
+    panel.start(n_trials=1, results=[], work_left=make_trial().configuration.work)
     panel.trial_started(make_trial())
     panel._live.refresh()
     panel.stop()
