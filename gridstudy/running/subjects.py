@@ -98,10 +98,10 @@ def load_subject(path: Path) -> Subject:
 
 
 def _load_text(name: str, text: str) -> Subject:
-    folder = Path(tempfile.mkdtemp(prefix="gridstudy-subject-"))
-    path = (folder / name).resolve()
-    path.write_text(text, encoding="utf-8")
-    return load_subject(path)
+    with tempfile.TemporaryDirectory(prefix="gridstudy-subject-") as folder:
+        path = (Path(folder) / name).resolve()
+        path.write_text(text, encoding="utf-8")
+        return load_subject(path)
 
 
 def _subject_of(module: ModuleType, place: str) -> Subject:
