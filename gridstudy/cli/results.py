@@ -248,7 +248,7 @@ def _claim(table: object, name: str) -> Claim:
     if isinstance(table, dict) and set(table) == {"alike"} and isinstance(table["alike"], list):
         sides = [_side(side, name) for side in table["alike"]]
         if len(sides) == 2:
-            return Claim(*sides, alike=True)
+            return Claim(sides[0], sides[1], alike=True)
     raise StudyError(
         f"experiment {name!r}: a contrast is a table with better and worse, or with alike and two tables; got {table!r}"
     )

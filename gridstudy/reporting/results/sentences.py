@@ -9,7 +9,7 @@ import pandas as pd
 
 from gridstudy.core.trial import LEAST_SEEDS
 from gridstudy.records.foreign.table import count_states
-from gridstudy.reporting.phrases import Prose, code, codes, count, p_value, plain
+from gridstudy.reporting.phrases import Prose, code, codes, count, p_value, plain, sentence
 from gridstudy.reporting.results.findings import ResultFindings
 from gridstudy.statistics.results.parts import OVER_CONDITIONS
 
@@ -43,14 +43,14 @@ def read_sentence(findings: ResultFindings) -> Prose:
     n_runs = int(each["n_runs"].sum() - each["n_failed"].sum())
     n_configurations = findings.estimates.configurations["configuration"].nunique()
     noun = "value" if findings.runs.pattern else "run"
-    by = (
-        f" under {count(len(each), 'condition')} ({code(findings.runs.options.by)})" if findings.runs.options.by else ""
-    )
+    column = findings.runs.options.by
+    by = f" under {count(len(each), 'condition')} ({code(column)})" if column else ""
     left = findings.runs.problems
     out = f"; left out: {count_states(left)}" if len(left) else ""
     better = "lower" if findings.runs.options.minimise else "higher"
     return Prose(
-        f"{count(n_runs, noun)} of {count(n_configurations, 'configuration')}{by} from {code(findings.runs.source)}{out}. "
+        f"{count(n_runs, noun)} of {count(n_configurations, 'configuration')}{by} from {code(findings.runs.source)}"
+        f"{out}. "
         f"{code(findings.objective)}: {better} is better; differences up to {findings.margin_words} do not matter."
     )
 
@@ -70,25 +70,25 @@ def _answer(findings: ResultFindings, condition: str, *, prefix: str) -> Iterato
     table = findings.configurations(condition)
     ranked = table[table["rank"].notna()]
     if ranked.empty:
-        yield Prose(prefix + _unranked(findings, table, condition))
+        yield sentence(prefix + _unranked(findings, table, condition))
         return
     best = ranked.iloc[0].to_dict()
     highest = "lowest" if findings.runs.options.minimise else "highest"
-    sentence = f"{prefix}{code(best['configuration'])} has the {highest} mean, {score(findings, best)}."
+    words = f"{prefix}{code(best['configuration'])} has the {highest} mean, {score(findings, best)}."
     tied = ranked[ranked["tied"].astype(bool)]
     if len(ranked) == 1:
-        sentence += f" No other configuration has {LEAST_SEEDS} replicates, so there is nothing to compare it with."
+        words += f" No other configuration has {LEAST_SEEDS} replicates, so there is nothing to compare it with."
     elif len(tied) == 1:
-        sentence += f" All {len(ranked) - 1} others are worse (95 % joint confidence)."
+        words += f" All {len(ranked) - 1} others are worse (95 % joint confidence)."
     elif len(tied) == len(ranked):
-        sentence += f" None of the {len(ranked)} ranked configurations can be told from the best."
+        words += f" None of the {len(ranked)} ranked configurations can be told from the best."
     else:
         others = [name for name in tied["configuration"] if name != best["configuration"]]
-        sentence += (
+        words += (
             f" {count(len(others), 'other')} of {len(ranked) - 1} cannot be told from the best: "
             f"{codes(others, most=MOST_TIED)}; the rest are worse (95 % joint confidence)."
         )
-    yield Prose(sentence)
+    yield Prose(words)
     yield from _copies(ranked, prefix)
     yield from _recommendation(findings, ranked, prefix)
     few = len(table) - len(ranked)
@@ -101,12 +101,10 @@ def _unranked(findings: ResultFindings, table: pd.DataFrame, condition: str) -> 
     word = "conditions" if condition == OVER_CONDITIONS else "replicates"
     highest = "lowest" if findings.runs.options.minimise else "highest"
     best = table[table["mean"].notna()]
-    name = (
-        f"; the {highest} value, {findings.unit.show(best.iloc[0]['mean'])} of {code(best.iloc[0]['configuration'])}, \
-may be luck"
-        if len(best)
-        else ""
-    )
+    name = ""
+    if len(best):
+        value = findings.unit.show(best.iloc[0]["mean"])
+        name = f"; the {highest} value, {value} of {code(best.iloc[0]['configuration'])}, may be luck"
     return f"no configuration has {LEAST_SEEDS} {word}, so none is called the best{name}."
 
 
@@ -128,13 +126,15 @@ def _recommendation(findings: ResultFindings, ranked: pd.DataFrame, prefix: str)
         return
     names = codes(within["configuration"], most=MOST_TIED)
     if chosen.empty:
-        yield Prose(f"{prefix}within {findings.margin_words} of the best for sure: {names}. Without --cost none is "
-                    "recommended.")  # fmt: skip
+        yield sentence(
+            f"{prefix}certainly within {findings.margin_words} of the best (95 % joint confidence): {names}. Without "
+            "--cost none is recommended"
+        )
         return
     row = chosen.iloc[0]
     yield Prose(
         f"{prefix}{code(row['configuration'])} is the cheapest ({code(findings.runs.options.cost)} {row['cost']:g}) of "
-        f"{len(within)} within {findings.margin_words} of the best for sure."
+        f"{len(within)} that are certainly within {findings.margin_words} of the best (95 % joint confidence)."
     )
 
 
@@ -154,9 +154,8 @@ def effect_sentences(findings: ResultFindings) -> Iterator[Prose]:
     clear = effects[effects["p_holm"] <= 0.05]
     if clear.empty:
         n = int(effects["p_holm"].notna().sum())
-        many = f"of {count(n, 'pair')} of values" if n else ""
-        yield Prose(f"No effect of a single hyperparameter is clear {many}; the largest: ".replace(" ;", ";")
-                    + effect_words(findings, effects.iloc[0].to_dict()) + ".")  # fmt: skip
+        none = f"Of {count(n, 'pair')} of values none differs clearly (p by Holm)" if n else "No effect can be tested"
+        yield Prose(f"{none}; the largest difference: {effect_words(findings, effects.iloc[0].to_dict())}.")
         return
     shown = [effect_words(findings, row) for row in clear.head(MOST_EFFECTS).to_dict("records")]
     more = f"; {len(clear) - MOST_EFFECTS} more are in tables/effects.csv" if len(clear) > MOST_EFFECTS else ""
@@ -169,9 +168,10 @@ def effect_words(findings: ResultFindings, row: Mapping[Any, Any]) -> str:
     first, second = (row["b"], row["a"]) if flip else (row["a"], row["b"])
     ends = sorted(x * (-1 if row["difference"] < 0 else 1) for x in (row["low"], row["high"]))
     size = unit.show_difference(abs(row["difference"]), *ends).replace("+", "")
-    over = {"cell": f"over {count(row['n'], 'pair')} of cells (noise and interaction together)",
-            "condition": f"over {count(row['n'], 'condition')}"}.get(
-                row["unit"], f"n = {row['n']:.0f} replicates, over {count(row['n_cells'], 'pair')} of cells")  # fmt: skip
+    over = {
+        "cell": f"over {count(row['n'], 'pair')} of cells, whose interaction counts as noise",
+        "condition": f"over {count(row['n'], 'condition')}",
+    }.get(row["unit"], f"n = {row['n']:.0f} replicates, over {count(row['n_cells'], 'pair')} of cells")
     p = f", {p_value(row['p_holm'])}" if pd.notna(row["p_holm"]) else ", for these seeds only"
     return f"{code(row['hyperparameter'])} {plain(first)} better than {plain(second)} by {size} ({over}{p})"
 
@@ -193,7 +193,7 @@ def verdict_sentences(findings: ResultFindings) -> Iterator[Prose]:
 def caveats(findings: ResultFindings) -> Iterator[Prose]:
     """What was used for pairing, what was selected, and what a reader must know of the source."""
     runs = findings.runs
-    yield from (plain(sentence) for sentence in findings.estimates.used)
+    yield from (plain(words) for words in findings.estimates.used)
     for row in findings.estimates.rules.to_dict("records"):
         if pd.notna(row["nondeterminism_sd"]):
             spread = findings.unit.show_difference(row["nondeterminism_sd"]).lstrip("+")

@@ -37,6 +37,8 @@ def _with_settings(findings: ResultFindings, table: pd.DataFrame) -> pd.DataFram
     settings = findings.estimates.settings.reindex(table["configuration"]).reset_index(drop=True)
     settings = settings[[name for name in settings.columns if name not in table.columns]]
     table = table.reset_index(drop=True)
+    if findings.runs.options.cost is None:
+        table = table.drop(columns=["cost", "recommended"])
     place = list(table.columns).index("configuration") + 1
     parts = [table.iloc[:, :place], settings.set_axis(table.index), table.iloc[:, place:]]
     return _by_condition(findings, pd.concat(parts, axis=1))
