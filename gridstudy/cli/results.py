@@ -78,13 +78,13 @@ def run(arguments: argparse.Namespace, command: str, *, say: Any, check_output: 
             say(line)
         return 0
     folder = choose_folder(arguments.output, source, choice=choice)
-    check_output(folder)
     import_matplotlib()
     from gridstudy.reporting.phrases import terminal
     from gridstudy.reporting.results.report import write_results
     from gridstudy.reporting.results.sentences import caveats, first_sentences
 
     findings = analyse_table(table, options, hypotheses=study.hypotheses, command=command)
+    check_output(folder)  # not before, so that a mistake leaves no empty folder behind
     for sentence in [*first_sentences(findings), *caveats(findings)]:
         say(terminal(sentence))
     for line in write_results(findings, folder, format=arguments.format):

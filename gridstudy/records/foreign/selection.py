@@ -127,6 +127,9 @@ def select_with(table: RunTable, options: ResultOptions) -> ForeignRuns:
         raise StudyError(f"{table.source}: {_listed(options.objective)} has no number in any {table.row_word}")
     _check_settings(table, options, long, roles=roles)
     _check_means(table, options, long, is_pattern=is_pattern)
+    if table.adaptive_sampler and (options.seed or options.block):
+        long, repeats = _without_copies(long)
+        merged = [*merged, *repeats]
     _check_repeated(table, options, long, roles=roles, is_pattern=is_pattern)
     margin, factor, label, unit_warning = _unit(table, options, long)
     kept = configurations[configurations.index.isin(pd.unique(long["configuration"]))]
@@ -505,6 +508,14 @@ def _check_repeated(
     name, hint = long["configuration"].iloc[first], _separating(table, options, long, codes, roles=roles)
     raise StudyError(f"{table.source}: {table.row_word}s {rows[0]} and {rows[1]} are both {name}"
                      f"{' with ' * bool(what)}{what}{hint}")  # fmt: skip
+
+
+def _without_copies(long: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Runs that a sampler asked for again count once, where seed and objective agree too; and a note about them."""
+    again = long.duplicated(["configuration", "condition", "seed", "block", "fold", "objective"]).to_numpy()
+    n_again = int(again.sum())
+    note = f"{n_again} of {len(long)} runs repeat another in settings, seed and objective, and count once"
+    return long[~again].reset_index(drop=True), [note] if n_again else []
 
 
 def _separating(

@@ -12,6 +12,7 @@ from gridstudy.reporting.plotting import (
     BLUE,
     GREY,
     ORANGE,
+    SMALL_SIZE,
     WIDTH,
     Figure,
     Floats,
@@ -23,6 +24,7 @@ from gridstudy.reporting.plotting import (
     legend_below,
     legend_mark,
     new_drawing,
+    outliers,
     set_number_ticks,
     width_of,
     wrap_label,
@@ -71,6 +73,7 @@ def configuration_figure(findings: ResultFindings, condition: str, *, number: in
         ax.plot(factor * rows["mean"], places[some], style.marker, color=style.color, mfc=style.face, ms=7, zorder=4)
     ax.set_xlabel(findings.unit.level)
     set_number_ticks(ax, along="x", most=7)
+    far = _keep_in_view(ax, findings, shown)
     _set_legend(ax, styles)
     under = f" on {condition}" if condition else ""
     more = f" The {len(shown)} best of {len(table)} are shown." if len(shown) < len(table) else ""
@@ -78,9 +81,10 @@ def configuration_figure(findings: ResultFindings, condition: str, *, number: in
     n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return Figure(
         name=f"configurations{f'_{number + 1}' if condition else ''}", kind="configurations",
-        title=f"Which configurations are best{under}?",
+        title=f"Which configurations are best{under}?" if shown["rank"].notna().any()
+        else f"Single values{under}, not ranked: some of this order is luck",
         caption=f"Mean {findings.objective} and 95 % interval of each configuration, n = {n}; small dots are single "
-        f"runs. Two whose intervals overlap may differ all the same: see tables/comparisons.csv.{more}",
+        f"runs. Two whose intervals overlap may differ all the same: see tables/comparisons.csv.{far}{more}",
         alt_text=f"{findings.objective} of {len(shown)} configurations{under}, with intervals",
         drawing=drawing_of(ax),
         marks=_marks(ax, factor * shown["mean"].to_numpy(float), [
@@ -92,6 +96,24 @@ def configuration_figure(findings: ResultFindings, condition: str, *, number: in
 
 def _style(row: Row) -> Style:
     return SINGLE if pd.isna(row["rank"]) else TIED if row["tied"] else OTHER
+
+
+def _keep_in_view(ax: Axes, findings: ResultFindings, shown: pd.DataFrame) -> str:
+    """Leave configurations far behind the others outside the axes, with their values at the edge; say so."""
+    sign, factor = findings.unit.sign, findings.unit.factor
+    means, lows, highs = (factor * shown[name].to_numpy(float) for name in ("mean", "low", "high"))
+    far = outliers(means, sign=sign, lows=lows, highs=highs) if len(means) > 2 else np.zeros(len(means), bool)
+    if not far.any():
+        return ""
+    ends = np.concatenate([means[~far], lows[~far], highs[~far]])
+    low, high = np.nanmin(ends), np.nanmax(ends)
+    ax.set_xlim(low - 0.08 * (high - low), high + 0.08 * (high - low))
+    edge, arrow = (0.01, "\u2190 ") if sign > 0 else (0.99, "\u2192 ")
+    for place in np.flatnonzero(far):
+        words = arrow + findings.unit.show(float(shown["mean"].iloc[place]))
+        ax.text(edge, place, words, transform=ax.get_yaxis_transform(), va="center", color=GREY,
+                ha="left" if sign > 0 else "right", fontsize=SMALL_SIZE)  # fmt: skip
+    return " Arrows stand for configurations that are far outside the picture."
 
 
 def _draw_runs(ax: Axes, findings: ResultFindings, shown: pd.DataFrame, condition: str) -> None:
@@ -141,6 +163,7 @@ def forest_figure(findings: ResultFindings) -> Iterator[Figure]:
     better = "left" if findings.runs.options.minimise else "right"
     yield Figure(
         name="conditions", kind="forest", title="Does the order hold on every condition?",
+        finding=f"{both[0]} minus {both[1]}",
         caption=f"{both[0]} minus {both[1]}, the two best over the conditions, with single 95 % intervals. To the "
         f"{better} the first is better; the shaded band is the margin of {findings.margin_words}. The unit of the "
         "last row is the condition, so that it speaks of other conditions of this kind.",

@@ -85,17 +85,17 @@ def draw_figures(findings: ResultFindings, folder: Path, *, format: str) -> list
 
 def write_report(findings: ResultFindings, figures: Sequence[Figure], *, folder: Path) -> str:
     """The whole report as Markdown."""
-    by_kind: dict[str, list[Figure]] = {}
-    for figure in figures:
-        by_kind.setdefault(figure.kind, []).append(figure)
+    rest = [figure for figure in figures if figure is not leading_figure(findings, figures)]
+    of_configurations = [figure for figure in rest if figure.kind == "configurations"]
+    of_effects = [figure for figure in rest if figure.kind == "effects"]
     sections = [
         f"# {code(findings.objective)} in {code(findings.runs.source)}",
         _bullets(first_sentences(findings)),
-        *(_picture(figure, folder) for figure in (by_kind.get("forest") or by_kind.get("configurations", []))[:1]),
+        *([_picture(first, folder)] if (first := leading_figure(findings, figures)) else []),
         "## What was compared, and how",
         _bullets(caveats(findings)),
-        *_configuration_sections(findings, by_kind, folder),
-        *_effect_sections(findings, by_kind, folder),
+        *_configuration_sections(findings, of_configurations, folder),
+        *_effect_sections(findings, of_effects, folder),
         *_variance_section(findings),
         *_verdict_section(findings),
         *_rerun_section(findings),
@@ -107,6 +107,13 @@ def write_report(findings: ResultFindings, figures: Sequence[Figure], *, folder:
         f"```\n{findings.command}\n```",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def leading_figure(findings: ResultFindings, figures: Sequence[Figure]) -> Figure | None:
+    """The figure of the first page: over conditions, of the ranking, or, where nothing is ranked, of the effects."""
+    ranked = findings.configurations(findings.main)["rank"].notna().any()
+    order = ["forest", "configurations", "effects"] if ranked else ["forest", "effects", "configurations"]
+    return min(figures, key=lambda figure: order.index(figure.kind), default=None)
 
 
 def _bullets(sentences: Iterator[Any] | Sequence[Any]) -> str:
@@ -121,13 +128,8 @@ def _picture(figure: Figure, folder: Path) -> str:
     return f"![{plain(figure.alt_text)}]({_address(figure, folder)})\n\n*{plain(figure.caption)}*"
 
 
-def _configuration_sections(
-    findings: ResultFindings, by_kind: Mapping[str, list[Figure]], folder: Path
-) -> Iterator[str]:
+def _configuration_sections(findings: ResultFindings, figures: Sequence[Figure], folder: Path) -> Iterator[str]:
     yield "## Configurations"
-    shown = by_kind.get("configurations", [])
-    if not by_kind.get("forest"):
-        shown = shown[1:]
     for condition in dict.fromkeys((findings.main, *findings.conditions)):
         rows = findings.configurations(condition)
         if condition:
@@ -135,8 +137,7 @@ def _configuration_sections(
         yield table([_configuration_row(findings, row) for row in rows.head(MOST_ROWS).to_dict("records")], left=1)
         if len(rows) > MOST_ROWS:
             yield f"{len(rows) - MOST_ROWS} more are in `experiment_summary.csv`."
-    for figure in shown:
-        yield _picture(figure, folder)
+    yield from (_picture(figure, folder) for figure in figures)
 
 
 def _configuration_row(findings: ResultFindings, row: Mapping[Any, Any]) -> dict[str, object]:
@@ -158,12 +159,12 @@ def _configuration_row(findings: ResultFindings, row: Mapping[Any, Any]) -> dict
     }  # fmt: skip
 
 
-def _effect_sections(findings: ResultFindings, by_kind: Mapping[str, list[Figure]], folder: Path) -> Iterator[str]:
+def _effect_sections(findings: ResultFindings, figures: Sequence[Figure], folder: Path) -> Iterator[str]:
     effects = findings.tested_effects(findings.main)
     if effects.empty:
         return
     yield "## Hyperparameters"
-    yield from (_picture(figure, folder) for figure in by_kind.get("effects", []))
+    yield from (_picture(figure, folder) for figure in figures)
     rows = [
         {
             "hyperparameter": code(row["hyperparameter"]), "values": plain(f"{row['a']} against {row['b']}"),

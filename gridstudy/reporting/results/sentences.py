@@ -60,10 +60,10 @@ def read_sentence(findings: ResultFindings) -> Prose:
 
 def answer_sentences(findings: ResultFindings) -> Iterator[Prose]:
     """The tied set of each condition, and over them, where there are several."""
-    for condition in findings.conditions:
-        yield from _answer(findings, condition, prefix=f"{code(condition)}: " if condition else "")
     if findings.main == OVER_CONDITIONS:
         yield from _answer(findings, OVER_CONDITIONS, prefix="Over the conditions: ")
+    for condition in findings.conditions:
+        yield from _answer(findings, condition, prefix=f"{code(condition)}: " if condition else "")
 
 
 def _answer(findings: ResultFindings, condition: str, *, prefix: str) -> Iterator[Prose]:
@@ -90,11 +90,13 @@ def _answer(findings: ResultFindings, condition: str, *, prefix: str) -> Iterato
         )
     yield Prose(words)
     yield from _copies(ranked, prefix)
-    yield from _recommendation(findings, ranked, prefix)
+    if condition == findings.main:
+        yield from _recommendation(findings, ranked, prefix)
     few = len(table) - len(ranked)
     if few:
-        yield Prose(f"{prefix}{count(few, 'configuration')} with fewer than {LEAST_SEEDS} "
-                    f"{'conditions' if condition == OVER_CONDITIONS else 'replicates'} not ranked.")  # fmt: skip
+        word = "conditions" if condition == OVER_CONDITIONS else "replicates"
+        are = "is" if few == 1 else "are"
+        yield Prose(f"{prefix}{count(few, 'configuration')} with fewer than {LEAST_SEEDS} {word} {are} not ranked.")
 
 
 def _unranked(findings: ResultFindings, table: pd.DataFrame, condition: str) -> str:
@@ -112,10 +114,11 @@ def _copies(ranked: pd.DataFrame, prefix: str) -> Iterator[Prose]:
     copies = ranked[ranked["same_record_as"] != ""]
     if len(copies):
         first = copies.iloc[0]
-        more = f" and {len(copies) - 1} more" if len(copies) > 1 else ""
+        have = "configuration has" if len(copies) == 1 else "configurations have"
         yield Prose(
-            f"{prefix}{code(first['configuration'])} has the same record as {code(first['same_record_as'])}{more}: a "
-            "setting without effect, or one run under several names. Such copies count once."
+            f"{prefix}{len(copies)} {have} exactly the record of another, such as {code(first['configuration'])} that of "
+            f"{code(first['same_record_as'])}: a setting without effect, or one run under several names. Such copies "
+            "count once."
         )
 
 
@@ -132,6 +135,10 @@ def _recommendation(findings: ResultFindings, ranked: pd.DataFrame, prefix: str)
         )
         return
     row = chosen.iloc[0]
+    if len(within) == 1:
+        yield Prose(f"{prefix}{code(row['configuration'])} is the only one that is certainly within "
+                    f"{findings.margin_words} of the best (95 % joint confidence).")  # fmt: skip
+        return
     yield Prose(
         f"{prefix}{code(row['configuration'])} is the cheapest ({code(findings.runs.options.cost)} {row['cost']:g}) of "
         f"{len(within)} that are certainly within {findings.margin_words} of the best (95 % joint confidence)."
@@ -193,7 +200,9 @@ def verdict_sentences(findings: ResultFindings) -> Iterator[Prose]:
 def caveats(findings: ResultFindings) -> Iterator[Prose]:
     """What was used for pairing, what was selected, and what a reader must know of the source."""
     runs = findings.runs
-    yield from (plain(words) for words in findings.estimates.used)
+    for words in findings.estimates.used:
+        paired = bool(runs.pattern) and words.endswith(f"that both have (column {runs.pattern}).")
+        yield plain(f"Configurations are paired by the columns {runs.pattern}, each a replicate." if paired else words)
     for row in findings.estimates.rules.to_dict("records"):
         if pd.notna(row["nondeterminism_sd"]):
             spread = findings.unit.show_difference(row["nondeterminism_sd"]).lstrip("+")
@@ -201,10 +210,8 @@ def caveats(findings: ResultFindings) -> Iterator[Prose]:
     if runs.options.epoch:
         yield Prose(epoch_words(findings))
     if runs.pattern and not runs.options.folds:
-        yield Prose(
-            f"Each column of {code(runs.pattern)} is one replicate. If they are folds of a cross-validation, they "
-            "share training data and the intervals are too narrow: give --folds K."
-        )
+        yield Prose("If these are folds of a cross-validation, they share training data and the intervals are too "
+                    "narrow: give --folds K.")  # fmt: skip
     yield from (plain(f"{warning[:1].upper()}{warning[1:]}.") for warning in runs.warnings)
     yield from (plain(f"{note[:1].upper()}{note[1:]}.") for note in runs.notes)
 
