@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gridstudy.cli import results
 from gridstudy.cli.command_line import (
     BAD_USAGE,
     Parser,
@@ -36,8 +37,10 @@ examples:
   {command} --logdir ../old_logs --output old    logs of other programs are read too
   {command} --margin 1                       differences up to one percentage point do not matter
   {command} --format pdf                     figures for print; the report shows PNG copies
+  {command} --results runs.csv               propose what each column of somebody's results is
+  {command} --results runs.csv --objective acc --hyperparameters lr,layers --seed seed --unit fraction
 
-exit code: 0 done, 2 bad usage or nothing to analyse, 130 interrupted
+exit code: 0 done, 2 bad usage or nothing to analyse, 130 interrupted; with --check also 3 or 4
 """
 
 
@@ -50,12 +53,17 @@ def build_parser(command: str = "python analyze_results.py") -> argparse.Argumen
     add = parser.add_argument
     add("--logdir", type=to_path, default=Path("modellogs"), metavar="DIR",
         help="where the logs are (default: modellogs)")  # fmt: skip
-    add("--output", type=to_path, default=Path(), metavar="DIR", help="where the results go (default: this folder)")
+    add("--output", type=to_path, metavar="DIR",
+        help="where the results go (default: this folder; for --results a new one named after the source)")  # fmt: skip
     add("--margin", metavar="M",
         help="differences up to this do not matter: percentage points, or the unit of the objective "
         "(default: 0.5 points, or what the subject says)")  # fmt: skip
     add("--format", choices=["png", "svg", "pdf"], default="png",
         help="of the figures; with pdf, the report shows PNG copies (default: png)")  # fmt: skip
+    add("--check", action="store_true",
+        help="exit code 0 if every hypothesis is decided as claimed, 3 if one is contradicted or makes no practical "
+        "difference, else 4 if one is undecided, 2 if there is none")  # fmt: skip
+    results.add_options(parser)
     return parser
 
 
@@ -86,18 +94,23 @@ def _quote(text: str) -> str:
 
 
 def _run(arguments: argparse.Namespace, command: str) -> int:
+    if results.is_about_results(arguments):
+        return results.run(arguments, command, say=say, check_output=check_output)
     from gridstudy.cli.analysis import analyse_logdir, write_results
     from gridstudy.reporting.summary import first_screen
+    from gridstudy.statistics.results.hypotheses import check_exit_code
 
-    margin = parse_margin(arguments.margin)
-    check_folders(arguments.logdir, arguments.output)
+    margin, output = parse_margin(arguments.margin), arguments.output or Path()
+    check_folders(arguments.logdir, output)
     print(f"reading {arguments.logdir} ...", file=sys.stderr, flush=True)
     findings, problems = analyse_logdir(arguments.logdir, margin=margin, command=command)
     for line in first_screen(findings):
         say(line)
-    notes = write_results(findings, arguments.output, format=arguments.format)
+    notes = write_results(findings, output, format=arguments.format)
     for line in [*problem_lines(findings.records), *left_out_lines(findings), *problems, *notes]:
         say(line)
+    if arguments.check:
+        return results.exit_code(check_exit_code([e.verdict.verdict for e in findings.experiments if e.verdict]))
     return COMPLETE
 
 
@@ -132,6 +145,13 @@ def check_folders(logdir: Path, output: Path) -> None:
         raise StudyError(
             f"--logdir must be a folder with logs, as python grid_search_experiments.py makes one; got {logdir}"
         )
+    check_output(output)
+
+
+def check_output(output: Path) -> None:
+    """Refuse an output folder that cannot be written, before any work."""
+    from gridstudy.core.errors import StudyError
+
     try:
         output.mkdir(parents=True, exist_ok=True)
         probe = output / ".analyze_results.tmp"

@@ -3,4 +3,4 @@
 Other rooms may import the modules named here.
 """
 
-__all__ = ["figures", "page", "plotting", "report", "summary", "tables"]
+__all__ = ["figures", "page", "phrases", "plotting", "report", "results", "summary", "tables"]

@@ -29,7 +29,7 @@ def save_figures(findings: Findings, folder: Path, *, format: str = "png") -> di
     import_matplotlib()
     folder.mkdir(parents=True, exist_ok=True)
     with own_style():
-        return {figure.name: _save(figure, folder, format) for figure in all_figures(findings)}
+        return {figure.name: save_figure(figure, folder, format) for figure in all_figures(findings)}
 
 
 def all_figures(findings: Findings) -> Iterator[Figure]:
@@ -96,7 +96,8 @@ def own_style() -> Iterator[None]:
 # --- files ---------------------------------------------------------------------------------------------------------
 
 
-def _save(figure: Figure, folder: Path, format: str) -> Figure:
+def save_figure(figure: Figure, folder: Path, format: str) -> Figure:
+    """Write title and warnings over the drawing and save it, within `own_style`."""
     drawing = figure.drawing
     assert drawing is not None
     path = folder / f"{figure.name}.{format}"

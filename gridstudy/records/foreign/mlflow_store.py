@@ -225,6 +225,8 @@ def _table(runs: Sequence[_StoredRun], others: Sequence[_StoredRun], source: str
     settings = [name for name in params if name in frame]
     tags = [str(name) for name in frame if str(name).startswith("tag.")]
     roles = {"run_id": "name", "run_name": "name", "start_time": "start", "duration_s": "time"}
+    metrics = {name for row in rows for name in row} - {*settings, *tags, *roles, "step"}
+    roles |= dict.fromkeys(metrics, "other metric")
     roles |= dict.fromkeys((tag for tag in tags if tag.startswith("tag.mlflow.")), "name")
     added: dict[str, Any] = {}
     for name in [*settings, *tags]:

@@ -131,6 +131,8 @@ def _by_itself(table: RunTable, name: str, codes: Codes) -> tuple[str, str]:
         return "empty", "no cell has a value"
     if name in table.known_roles:
         role = table.known_roles[name]
+        if role == "hyperparameter" and USUAL_NAMES["seed"].fullmatch(_plain(name)) and n_values > 1:
+            return "seed", "by its name"
         constant = n_values == 1 and n_rows > 1 and role == "hyperparameter"
         return ("constant", "one value in all rows") if constant else (role, "the source says so")
     if n_values == 1 and n_rows > 1:
@@ -260,6 +262,8 @@ def _arguments(table: RunTable, roles: Sequence[ColumnRole]) -> Iterator[str]:
     objective = _objective(named.get("objective", []))
     yield f"--objective {shlex.quote(objective or 'COLUMN')}"
     yield f"--hyperparameters {shlex.quote(','.join(named.get('hyperparameter', [])) or 'COLUMNS')}"
+    if folds := _n_folds(table, objective, named.get("seed", [])):
+        yield f"--folds {folds}"
     options = {"seed": "seed", "block": "block", "condition": "by", "epoch": "epoch", "cost": "cost"}
     for proposed, option in options.items():
         if named.get(proposed):
@@ -275,6 +279,16 @@ def _arguments(table: RunTable, roles: Sequence[ColumnRole]) -> Iterator[str]:
     if objective and (is_loss(objective) or table.minimise):
         yield "--minimise"
     yield _unit_argument(objective or "", values, table)
+
+
+def _n_folds(table: RunTable, objective: str | None, seeds: Sequence[str]) -> int:
+    """The number of folds, where columns or a column of keys are called like folds; 0 where none are."""
+    if objective and objective.startswith("split*"):
+        pattern = re.escape(objective).replace(r"\*", r"\d+")
+        return len([name for name in table.runs.columns if re.fullmatch(pattern, str(name))])
+    if seeds and re.search("fold|split", _plain(seeds[0])):
+        return int(table.runs[seeds[0]].nunique())
+    return 0
 
 
 def _objective(names: Sequence[str]) -> str | None:

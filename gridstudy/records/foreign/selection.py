@@ -52,6 +52,8 @@ class ForeignRuns:
     `configurations`; `condition`, `seed`, `block`, `start` and `cost` are empty where no column was named; `fold`
     counts the columns of a pattern from 0; `objective` is in the file's own unit.
 
+    `pattern` is what matched several columns of the objective, or empty.
+
     `configurations` has a row per configuration and a column per hyperparameter. `problems` also has the
     `configuration` of runs that were left out, where it is known. `margin` is in the objective's unit; times
     `points_per_unit` values are in `unit_label`. `best_excess` is how much the best epoch exceeds the last on average,
@@ -67,7 +69,7 @@ class ForeignRuns:
     margin: float
     points_per_unit: float
     unit_label: str
-    is_pattern: bool
+    pattern: str
     starts_known: bool
     best_excess: float | None = None
     adaptive_sampler: str | None = None
@@ -106,7 +108,8 @@ def select_with(table: RunTable, options: ResultOptions) -> ForeignRuns:
         options = log_options(table, options)
     if not options.objective or not options.hyperparameters:
         raise StudyError(f"{table.source}: an analysis needs an objective and hyperparameters; got neither or only one")
-    options, is_pattern = _resolve(table, options)
+    options, pattern = _resolve(table, options)
+    is_pattern = bool(pattern)
     table = replace(table, runs=_filtered(table, options.where))
     if table.runs.empty:
         raise StudyError(f"{table.source} holds no runs{_left_out(table)}")
@@ -124,13 +127,16 @@ def select_with(table: RunTable, options: ResultOptions) -> ForeignRuns:
         raise StudyError(f"{table.source}: {_listed(options.objective)} has no number in any {table.row_word}")
     _check_settings(table, options, long, roles=roles)
     _check_means(table, options, long, is_pattern=is_pattern)
+    if table.adaptive_sampler and (options.seed or options.block):
+        long, repeats = _without_copies(long)
+        merged = [*merged, *repeats]
     _check_repeated(table, options, long, roles=roles, is_pattern=is_pattern)
     margin, factor, label, unit_warning = _unit(table, options, long)
     kept = configurations[configurations.index.isin(pd.unique(long["configuration"]))]
     return ForeignRuns(
         runs=long[list(RUN_COLUMNS)], configurations=kept, varying=_varying(kept), options=options,
         source=table.source, problems=problems, margin=margin, points_per_unit=factor, unit_label=label,
-        is_pattern=is_pattern, starts_known=options.start is not None, best_excess=excess,
+        pattern=pattern, starts_known=options.start is not None, best_excess=excess,
         adaptive_sampler=table.adaptive_sampler, notes=(*table.notes, *merged),
         warnings=tuple(filter(None, (*warnings, ended_early, unit_warning, _far_outliers(table, long)))),
     )  # fmt: skip
@@ -139,8 +145,8 @@ def select_with(table: RunTable, options: ResultOptions) -> ForeignRuns:
 # --- options -------------------------------------------------------------------------------------------------------
 
 
-def _resolve(table: RunTable, options: ResultOptions) -> tuple[ResultOptions, bool]:
-    """The options with patterns resolved and the source's own start and direction, and whether there was a pattern."""
+def _resolve(table: RunTable, options: ResultOptions) -> tuple[ResultOptions, str]:
+    """The options with patterns resolved and the source's own start and direction, and the pattern or nothing."""
     columns = [str(c) for c in table.runs.columns]
     patterns = [name for name in options.objective if name not in columns and re.search(r"[*?[]", name)]
     if patterns and len(options.objective) > 1:
@@ -158,7 +164,7 @@ def _resolve(table: RunTable, options: ResultOptions) -> tuple[ResultOptions, bo
     _check_names(table, resolved)
     if resolved.at != "last" and not resolved.epoch:
         raise StudyError(f"at {resolved.at} needs an epoch column; name it with --epoch")
-    return resolved, bool(patterns)
+    return resolved, patterns[0] if patterns else ""
 
 
 def _check_names(table: RunTable, options: ResultOptions) -> None:
@@ -502,6 +508,14 @@ def _check_repeated(
     name, hint = long["configuration"].iloc[first], _separating(table, options, long, codes, roles=roles)
     raise StudyError(f"{table.source}: {table.row_word}s {rows[0]} and {rows[1]} are both {name}"
                      f"{' with ' * bool(what)}{what}{hint}")  # fmt: skip
+
+
+def _without_copies(long: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Runs that a sampler asked for again count once, where seed and objective agree too; and a note about them."""
+    again = long.duplicated(["configuration", "condition", "seed", "block", "fold", "objective"]).to_numpy()
+    n_again = int(again.sum())
+    note = f"{n_again} of {len(long)} runs repeat another in settings, seed and objective, and count once"
+    return long[~again].reset_index(drop=True), [note] if n_again else []
 
 
 def _separating(

@@ -79,7 +79,7 @@ def test_a_grid_search_of_scikit_learn(tmp_path):
     }  # fmt: skip
     assert suggested_command(table, roles) == (
         "python analyze_results.py --results cv_results.csv --objective 'split*_test_score' "
-        "--hyperparameters param_criterion,param_max_depth --unit fraction"
+        "--hyperparameters param_criterion,param_max_depth --folds 5 --unit fraction"
     )
 
 

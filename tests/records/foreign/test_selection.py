@@ -78,7 +78,7 @@ def test_each_column_of_a_pattern_is_a_replicate():
         **{f"split{i}_test_score": np.linspace(0.5, 0.6, 4) + i / 100 for i in range(5)}
     )
     found = select(frame, objective="split*_test_score", folds=5)
-    assert found.is_pattern
+    assert found.pattern == "split*_test_score"
     assert found.options.folds == 5
     assert len(found.runs) == 20
     assert found.runs[found.runs["row"] == 2]["objective"].tolist() == pytest.approx([0.5, 0.51, 0.52, 0.53, 0.54])

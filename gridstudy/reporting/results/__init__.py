@@ -1,0 +1,1 @@
+"""Estimates from other programs' results -> tables, figures and a report."""
