@@ -80,8 +80,8 @@ def test_roles_are_proposed_with_a_command_that_works(capsys: pytest.CaptureFixt
 def test_a_proposal_keeps_the_choice_of_an_experiment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     database = make_database("mlflow-3.5", tmp_path)
     assert "choose one with --from: " in fail(["--results", f"mlflow:{database}"], capsys)
-    assert main(["--results", f"mlflow:{database}", "--from", "cnn"]) == 0
-    assert f"--results mlflow:{database} --from cnn --objective" in capsys.readouterr().out
+    assert main(["--results", f"mlflow:{database}", "--from", "grid"]) == 0
+    assert f"--results mlflow:{database} --from grid --objective" in capsys.readouterr().out
 
 
 # --- reports -------------------------------------------------------------------------------------------------------
@@ -243,7 +243,8 @@ def test_check_without_a_hypothesis_is_exit_2(capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("x = 1", "[results]"), ("[results]\nsede = 's'", "did you mean 'seed'"), ("[[experiment]]\nname = 'a'", "contrasts"),
+    [("x = 1", "[results]"), ("[results]\nsede = 's'", "did you mean 'seed'"),
+     ("[[experiment]]\nname = 'a'", "contrasts"),
      ("[results]\nfile = 3", "must be a text"), ("= 3", "not valid TOML"),
      (HYPOTHESES + HYPOTHESES, "one name"), (HYPOTHESES.replace("worse", "wrose"), "a contrast is a table")],
 )  # fmt: skip
@@ -291,9 +292,9 @@ def test_two_rows_of_one_run_suggest_the_column_that_separates_them(capsys: pyte
 def test_a_store_of_mlflow_is_analysed_and_left_alone(tmp_path: Path) -> None:
     folder = unpack("mlruns-3.5", tmp_path)
     before = content_of(folder)
-    assert main(["--results", f"mlflow:{folder}", "--from", "cnn"]) == 0
+    assert main(["--results", f"mlflow:{folder}", "--from", "grid"]) == 0
     assert content_of(folder) == before
-    assert folder_name(f"mlflow:{folder}", "cnn") == "mlruns-cnn-results"
+    assert folder_name(f"mlflow:{folder}", "grid") == "mlruns-grid-results"
 
 
 def test_log_folders_need_no_roles_and_take_any_tag(capsys: pytest.CaptureFixture[str]) -> None:

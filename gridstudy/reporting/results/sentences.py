@@ -116,9 +116,9 @@ def _copies(ranked: pd.DataFrame, prefix: str) -> Iterator[Prose]:
         first = copies.iloc[0]
         have = "configuration has" if len(copies) == 1 else "configurations have"
         yield Prose(
-            f"{prefix}{len(copies)} {have} exactly the record of another, such as {code(first['configuration'])} that of "
-            f"{code(first['same_record_as'])}: a setting without effect, or one run under several names. Such copies "
-            "count once."
+            f"{prefix}{len(copies)} {have} exactly the record of another, such as {code(first['configuration'])} that "
+            f"of {code(first['same_record_as'])}: a setting without effect, or one run under several names. Such "
+            "copies count once."
         )
 
 
