@@ -16,13 +16,22 @@ from gridstudy.reporting.results.report import is_own_report, leading_figure, si
 from gridstudy.reporting.results.sentences import first_sentences
 
 
-def find(*, n_seeds: int = 4, effect: float = 5.0, by: str | None = None, **options: object) -> ResultFindings:
+def find(*, n_seeds: int = 4, effect: float = 5.0, by: str | None = None) -> ResultFindings:
     rng = np.random.default_rng(0)
     rows = [
         {"width": width, "seed": seed, "task": task, "loss": 50 + effect * (width == 8) + rng.normal(0, 0.3) + level}
-        for level, task in enumerate(("a", "b", "c") if by else ("a",)) for width in (8, 16, 32) for seed in range(n_seeds)
+        for level, task in enumerate(("a", "b", "c") if by else ("a",))
+        for width in (8, 16, 32)
+        for seed in range(n_seeds)
     ]  # fmt: skip
-    given = {"objective": "loss", "hyperparameters": "width", "seed": "seed", "minimise": True, "margin": 0.5, "unit": "mm"}
+    given = {
+        "objective": "loss",
+        "hyperparameters": "width",
+        "seed": "seed",
+        "minimise": True,
+        "margin": 0.5,
+        "unit": "mm",
+    }
     return gridstudy.analyse(pd.DataFrame(rows), **{**given, "by": by, **options})  # type: ignore[arg-type]
 
 
