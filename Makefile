@@ -11,7 +11,7 @@ export FASHION_MNIST_DIR := $(DATA)
 $(VENV)/ready: requirements.txt requirements-dev.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; give one with make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	$(RUN) -m pip install --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
 	touch $@
 
 study: $(VENV)/ready  ## train what is missing of the seven experiments, then analyse
@@ -40,7 +40,7 @@ chaos: $(VENV)/ready  ## kill studies a hundred times and count what is lost, do
 	$(RUN) -m benchmarks.chaos
 
 reference: $(VENV)/ready  ## make the reference study again
-	$(RUN) grid_search_experiments.py all follow-up --seeds 10-19 --logdir modellogs_reference
+	$(RUN) grid_search_experiments.py all follow-up --until-decided --seeds 100-104 --logdir modellogs_reference
 	$(RUN) analyze_results.py --logdir modellogs_reference --output reference
 
 clean:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from gridstudy.core.subject import Objective
 from gridstudy.statistics.comparisons import ALPHA, Floats, deficit_bounds, differences, recommend, tied_set
 from gridstudy.statistics.flags import (
     LEVEL,
@@ -39,6 +40,8 @@ SEVEN = (((1, 0),), ((2, 0),), ((3, 0),), ((4, 0), (5, 4)), ((6, 0),), ((7, 0),)
 """The contrasts of seven hypotheses as pairs of columns; most compare with one baseline, column 0."""
 TUNED = (((0, 1, 2, 3, 4), (5, 6, 7, 8, 9)),)
 """One contrast between the best of five and the best of five others."""
+
+GUESSING = Objective("accuracy", chance=0.1)
 
 
 def interval_coverage(draw: Draw, repetitions: int, *, seeds: Sequence[int] = SEEDS) -> Iterator[Rate]:
@@ -169,7 +172,7 @@ def false_flags(repetitions: int) -> Iterator[Rate]:
                 yield Rate(f"flag on flat curves: {name}", setting, n, raised / repetitions, repetitions, most=LEVEL)
     for n in SEEDS:
         accuracies = np.random.default_rng([8, n]).binomial(10_000, 0.12, (repetitions, n)).mean(axis=1) / 10_000
-        rate = float(np.mean([is_infeasible(accuracy, 10_000) for accuracy in accuracies]))
+        rate = float(np.mean([is_infeasible(accuracy, GUESSING, n_validation=10_000) for accuracy in accuracies]))
         yield Rate("flag on flat curves: infeasible", "truth 12 %, 10,000 images", n, rate, repetitions, most=LEVEL)
     for k in (3, 6):
         rate = _false_edges(k, repetitions)

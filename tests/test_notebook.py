@@ -46,3 +46,4 @@ def test_it_runs_from_top_to_bottom(tmp_path, monkeypatch):
     assert time.monotonic() - clock < 300  # two minutes on two free cores
     assert {path.name for path in tmp_path.iterdir()} <= {"notebook_logs", "reference", "ipython"}
     assert len(list((tmp_path / "notebook_logs").glob("study/*/seed*/result.toml"))) == 20
+    assert len(list((tmp_path / "notebook_logs").glob("own/*/seed*/result.toml"))) == 15

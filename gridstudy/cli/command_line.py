@@ -6,9 +6,10 @@ import argparse
 import os
 import signal
 import sys
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO
 
 BAD_USAGE = 2
 
@@ -44,14 +45,37 @@ def to_path(text: str) -> Path:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+class ForgivingStream:
+    """A stream whose faults end nothing: what cannot be written is dropped, as on a full disk."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def prepare_streams() -> None:
-    """Let a stream that is closed, or a terminal that lacks a letter, end nothing."""
+    """Let a stream that is closed, or a terminal that lacks a letter, end nothing; progress may be lost on the way."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - until the end
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
+    if isinstance(sys.stderr, TextIOWrapper):
+        sys.stderr = ForgivingStream(sys.stderr)
 
 
 def drop_output() -> None:

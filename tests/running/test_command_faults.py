@@ -163,3 +163,13 @@ def _train(data, logdir):
     from functools import partial
 
     return partial(run_trial, source=SOURCE, data=data, logdir=logdir, device="cpu")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+def test_progress_that_cannot_be_written_ends_no_study(tmp_path):
+    command = [sys.executable, ROOT / "grid_search_experiments.py", "depth", "--dataset", "garments-small"]
+    options = ["--set", "train_steps=5", "--seeds", "1", "--logdir", tmp_path / "logs"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run([*command, *options], stderr=full, stdout=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 0
+    assert "3 of 3 trials complete" in ended.stdout
