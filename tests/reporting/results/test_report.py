@@ -24,15 +24,10 @@ def find(*, n_seeds: int = 4, effect: float = 5.0, by: str | None = None) -> Res
         for width in (8, 16, 32)
         for seed in range(n_seeds)
     ]  # fmt: skip
-    given = {
-        "objective": "loss",
-        "hyperparameters": "width",
-        "seed": "seed",
-        "minimise": True,
-        "margin": 0.5,
-        "unit": "mm",
-    }
-    return gridstudy.analyse(pd.DataFrame(rows), **{**given, "by": by, **options})  # type: ignore[arg-type]
+    return gridstudy.analyse(
+        pd.DataFrame(rows), objective="loss", hyperparameters="width", seed="seed", minimise=True, margin=0.5,
+        unit="mm", by=by,
+    )  # fmt: skip
 
 
 def words(findings: ResultFindings) -> str:
