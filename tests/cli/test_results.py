@@ -336,3 +336,30 @@ def test_a_data_frame_is_analysed_from_python(tmp_path: Path) -> None:
         gridstudy.analyse(make_runs(), objective="ac", hyperparameters=["lr"])
     with pytest.raises(StudyError, match="describe a DataFrame"):
         gridstudy.analyse("logs", objective="acc", hyperparameters=["lr"])  # type: ignore[call-overload]
+
+
+# --- our own logs --------------------------------------------------------------------------------------------------
+
+
+def _prepare() -> gridstudy.Data:
+    rows = (np.arange(12.0).reshape(6, 2), np.arange(6))
+    return gridstudy.make_data("toy", train=rows, validation=rows, test=rows, origin="made here")
+
+
+def _train(trial: gridstudy.TrialConfig, data: object, folder: Path, device: str, report: object) -> gridstudy.Outcome:
+    width = trial.configuration["width"]
+    return gridstudy.Outcome(0.5 + 0.1 * width + 0.001 * (trial.seed * width % 3))
+
+
+@pytest.mark.parametrize(("better", "code"), [(2, 0), (1, 3)])
+def test_check_reads_the_verdicts_of_our_own_logs(better: int, code: int) -> None:
+    experiment = {
+        "name": "width", "question": "Which width?", "hypothesis": "One beats the other.", "scientific": ["width"],
+        "contrasts": [{"better": {"width": better}, "worse": {"width": 3 - better}}], "grid": {"width": [1, 2]},
+    }  # fmt: skip
+    subject = gridstudy.Subject(
+        name="toy", space=[gridstudy.Hyperparameter("width", 1, low=1, high=8)], train=_train, prepare=_prepare,
+        objective=gridstudy.Objective("score"), experiments=[experiment],
+    )  # fmt: skip
+    gridstudy.run(subject, seeds=3, logdir="logs")
+    assert main(["--logdir", "logs", "--output", "out", "--check"]) == code
