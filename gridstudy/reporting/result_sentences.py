@@ -243,7 +243,7 @@ def contrast_sentence(e: ExperimentEstimate, contrast: ContrastEstimate, first: 
     objective = objective_of(e)
     size = difference(objective, contrast.difference, contrast.low, contrast.high)
     interval = f", {level(contrast.confidence)} interval [" if math.isfinite(contrast.low) else " ["
-    remarks = [plain(contrast.label)] * (contrast.label != "paired")
+    remarks: list[str] = [plain(contrast.label)] * (contrast.label != "paired")
     remarks += ["skewed, so the interval is approximate"] * contrast.skewed
     if contrast.confounded:
         remarks.append(f"confounded with {enumeration([*map(plain, contrast.confounded)])}")
@@ -362,8 +362,8 @@ def recommendation_sentence(e: ExperimentEstimate, margin: float) -> str:
 
 def seeds_to_recommend(words: str) -> str:
     """The seeds that a recommendation would take."""
-    if words.startswith("no verdict"):
-        return f" (none expected {words.removeprefix('no verdict expected ')})"
+    if words.startswith("no "):
+        return f" (none is expected {words.partition(' expected ')[2]})"
     return f" (likely at {'more than ' * words.startswith('>')}{words.lstrip('>')} seeds)" if words else ""
 
 

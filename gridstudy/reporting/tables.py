@@ -61,7 +61,7 @@ def add_labels(table: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFrame:
         return table
     table = table.copy()
     words = [labels.get(name, name) for name in table["configuration"]]
-    table.insert(int(table.columns.get_indexer_for(["configuration"])[0]) + 1, "label", pd.Series(words, table.index))
+    table.insert(list(table.columns).index("configuration") + 1, "label", pd.Series(words, table.index))
     return table
 
 
