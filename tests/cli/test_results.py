@@ -306,6 +306,13 @@ def test_log_folders_need_no_roles_and_take_any_tag(capsys: pytest.CaptureFixtur
     assert "no tag" in fail(["--logdir", logs, "--objective", "Loss/tset"], capsys)
 
 
+@pytest.mark.parametrize("version", ["0.1.124", "0.2.5"])
+def test_log_folders_are_still_analysed_without_roles(version: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--logdir", str(SAMPLES / f"mltrainer-{version}"), "--output", "out"]) == 0
+    assert "3 foreign" in capsys.readouterr().out
+    assert len(read("out")) >= 2
+
+
 def test_trials_of_a_sampler_that_repeat_each_other_count_once(capsys: pytest.CaptureFixture[str]) -> None:
     optuna = pytest.importorskip("optuna")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
