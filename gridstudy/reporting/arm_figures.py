@@ -84,9 +84,10 @@ class Arms:
 
     @property
     def ends(self) -> Floats:
-        """The ends of everything that the differences show; empty where there is none."""
+        """The finite ends of everything that the differences show; empty where there is none."""
         known = self.points[self.points["difference"].notna()]
-        return known[["difference", "difference_low", "difference_high", "bound"]].to_numpy(float)
+        ends = known[["difference", "difference_low", "difference_high", "bound"]].to_numpy(float)
+        return ends[np.isfinite(ends)]  # nothing bounds a difference that cannot be tested
 
     @property
     def is_wide(self) -> bool:

@@ -80,8 +80,8 @@ def test_roles_are_proposed_with_a_command_that_works(capsys: pytest.CaptureFixt
 def test_a_proposal_keeps_the_choice_of_an_experiment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     database = make_database("mlflow-3.5", tmp_path)
     assert "choose one with --from: " in fail(["--results", f"mlflow:{database}"], capsys)
-    assert main(["--results", f"mlflow:{database}", "--from", "cnn"]) == 0
-    assert f"--results mlflow:{database} --from cnn --objective" in capsys.readouterr().out
+    assert main(["--results", f"mlflow:{database}", "--from", "grid"]) == 0
+    assert f"--results mlflow:{database} --from grid --objective" in capsys.readouterr().out
 
 
 # --- reports -------------------------------------------------------------------------------------------------------
@@ -243,7 +243,8 @@ def test_check_without_a_hypothesis_is_exit_2(capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("x = 1", "[results]"), ("[results]\nsede = 's'", "did you mean 'seed'"), ("[[experiment]]\nname = 'a'", "contrasts"),
+    [("x = 1", "[results]"), ("[results]\nsede = 's'", "did you mean 'seed'"),
+     ("[[experiment]]\nname = 'a'", "contrasts"),
      ("[results]\nfile = 3", "must be a text"), ("= 3", "not valid TOML"),
      (HYPOTHESES + HYPOTHESES, "one name"), (HYPOTHESES.replace("worse", "wrose"), "a contrast is a table")],
 )  # fmt: skip
@@ -291,9 +292,9 @@ def test_two_rows_of_one_run_suggest_the_column_that_separates_them(capsys: pyte
 def test_a_store_of_mlflow_is_analysed_and_left_alone(tmp_path: Path) -> None:
     folder = unpack("mlruns-3.5", tmp_path)
     before = content_of(folder)
-    assert main(["--results", f"mlflow:{folder}", "--from", "cnn"]) == 0
+    assert main(["--results", f"mlflow:{folder}", "--from", "grid"]) == 0
     assert content_of(folder) == before
-    assert folder_name(f"mlflow:{folder}", "cnn") == "mlruns-cnn-results"
+    assert folder_name(f"mlflow:{folder}", "grid") == "mlruns-grid-results"
 
 
 def test_log_folders_need_no_roles_and_take_any_tag(capsys: pytest.CaptureFixture[str]) -> None:
@@ -303,6 +304,13 @@ def test_log_folders_need_no_roles_and_take_any_tag(capsys: pytest.CaptureFixtur
     assert "Loss/test: lower is better" in out and "1 interrupted" in out
     assert set(read("out")["n"]) <= {1, 2, 3}
     assert "no tag" in fail(["--logdir", logs, "--objective", "Loss/tset"], capsys)
+
+
+@pytest.mark.parametrize("version", ["0.1.124", "0.2.5"])
+def test_log_folders_are_still_analysed_without_roles(version: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--logdir", str(SAMPLES / f"mltrainer-{version}"), "--output", "out"]) == 0
+    assert "3 foreign" in capsys.readouterr().out
+    assert len(read("out")) >= 2
 
 
 def test_trials_of_a_sampler_that_repeat_each_other_count_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -335,3 +343,30 @@ def test_a_data_frame_is_analysed_from_python(tmp_path: Path) -> None:
         gridstudy.analyse(make_runs(), objective="ac", hyperparameters=["lr"])
     with pytest.raises(StudyError, match="describe a DataFrame"):
         gridstudy.analyse("logs", objective="acc", hyperparameters=["lr"])  # type: ignore[call-overload]
+
+
+# --- our own logs --------------------------------------------------------------------------------------------------
+
+
+def _prepare() -> gridstudy.Data:
+    rows = (np.arange(12.0).reshape(6, 2), np.arange(6))
+    return gridstudy.make_data("toy", train=rows, validation=rows, test=rows, origin="made here")
+
+
+def _train(trial: gridstudy.TrialConfig, data: object, folder: Path, device: str, report: object) -> gridstudy.Outcome:
+    width = trial.configuration["width"]
+    return gridstudy.Outcome(0.5 + 0.1 * width + 0.001 * (trial.seed * width % 3))
+
+
+@pytest.mark.parametrize(("better", "code"), [(2, 0), (1, 3)])
+def test_check_reads_the_verdicts_of_our_own_logs(better: int, code: int) -> None:
+    experiment = {
+        "name": "width", "question": "Which width?", "hypothesis": "One beats the other.", "scientific": ["width"],
+        "contrasts": [{"better": {"width": better}, "worse": {"width": 3 - better}}], "grid": {"width": [1, 2]},
+    }  # fmt: skip
+    subject = gridstudy.Subject(
+        name="toy", space=[gridstudy.Hyperparameter("width", 1, low=1, high=8)], train=_train, prepare=_prepare,
+        objective=gridstudy.Objective("score"), experiments=[experiment],
+    )  # fmt: skip
+    gridstudy.run(subject, seeds=3, logdir="logs")
+    assert main(["--logdir", "logs", "--output", "out", "--check"]) == code

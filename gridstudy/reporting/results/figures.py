@@ -109,7 +109,7 @@ def _keep_in_view(ax: Axes, findings: ResultFindings, shown: pd.DataFrame) -> st
     low, high = np.nanmin(ends), np.nanmax(ends)
     ax.set_xlim(low - 0.08 * (high - low), high + 0.08 * (high - low))
     edge, arrow = (0.01, "\u2190 ") if sign > 0 else (0.99, "\u2192 ")
-    for place in np.flatnonzero(far):
+    for place in np.flatnonzero(far).tolist():
         words = arrow + findings.unit.show(float(shown["mean"].iloc[place]))
         ax.text(edge, float(place), words, transform=ax.get_yaxis_transform(), va="center", color=GREY,
                 ha="left" if sign > 0 else "right", fontsize=SMALL_SIZE)  # fmt: skip

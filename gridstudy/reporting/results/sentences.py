@@ -30,8 +30,8 @@ def first_sentences(findings: ResultFindings) -> list[Prose]:
         sentences.append(Prose(NO_HYPOTHESIS))
     if len(findings.estimates.rerun):
         sentences.append(Prose(
-            "Nothing is repeated. `rerun.csv` lists the best configurations with five new seeds each: run these, and "
-            "compare them as a first look."
+            "Too little is repeated. `rerun.csv` lists the best configurations with five new seeds each: run these, and "
+            "compare them by the new runs alone."
         ))  # fmt: skip
     return sentences
 
@@ -79,7 +79,8 @@ def _answer(findings: ResultFindings, condition: str, *, prefix: str) -> Iterato
     if len(ranked) == 1:
         words += f" No other configuration has {LEAST_SEEDS} replicates, so there is nothing to compare it with."
     elif len(tied) == 1:
-        words += f" All {len(ranked) - 1} others are worse (95 % joint confidence)."
+        others = "The other one is" if len(ranked) == 2 else f"All {len(ranked) - 1} others are"
+        words += f" {others} worse (95 % joint confidence)."
     elif len(tied) == len(ranked):
         words += f" None of the {len(ranked)} ranked configurations can be told from the best."
     else:
@@ -116,9 +117,9 @@ def _copies(ranked: pd.DataFrame, prefix: str) -> Iterator[Prose]:
         first = copies.iloc[0]
         have = "configuration has" if len(copies) == 1 else "configurations have"
         yield Prose(
-            f"{prefix}{len(copies)} {have} exactly the record of another, such as {code(first['configuration'])} that of "
-            f"{code(first['same_record_as'])}: a setting without effect, or one run under several names. Such copies "
-            "count once."
+            f"{prefix}{len(copies)} {have} exactly the record of another, such as {code(first['configuration'])} that "
+            f"of {code(first['same_record_as'])}: a setting without effect, or one run under several names. Such "
+            "copies count once."
         )
 
 
