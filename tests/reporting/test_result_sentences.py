@@ -7,85 +7,115 @@ from dataclasses import replace
 
 import pytest
 
+from gridstudy.core.subject import Objective
 from gridstudy.reporting.result_sentences import (
-    contrast_phrase,
+    answer,
+    contrast_sentences,
     lead_sentence,
+    look_sentence,
+    needed_phrase,
     noise_sentences,
     ranking_sentences,
+    seeds_to_recommend,
     tied_sentence,
+    verdict_phrase,
     verdict_reason,
 )
-from gridstudy.statistics.findings import Findings
-from gridstudy.statistics.noise import FROM_EXPERIMENT, NoiseFloor
-from gridstudy.statistics.verdicts import Verdict
-from tests.reports import contrast, study_findings, verdict
+from gridstudy.statistics.estimates import ExperimentEstimate
+from tests.reports import study_findings
+
+ACCURACY = Objective("validation_accuracy")
 
 
 @pytest.fixture
-def findings() -> Findings:
-    return study_findings()
+def epochs() -> ExperimentEstimate:
+    """An experiment about epochs with a verdict on two contrasts."""
+    return study_findings().experiments[0]
+
+
+def judged(e: ExperimentEstimate, word: str, *, label: str = "paired", **changes: object) -> ExperimentEstimate:
+    assert e.verdict is not None
+    contrasts = tuple(replace(c, label=label) for c in e.verdict.contrasts)
+    return replace(e, verdict=replace(e.verdict, verdict=word, contrasts=contrasts, **changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("word", "label", "words"),
     [
-        (verdict("supported"), "The difference is in the claimed direction: p = 0.020 after Holm's correction over 7"),
-        (verdict("supported", contrast(), contrast()), "All its differences are in the claimed direction"),
-        (verdict("contradicted", contrast(), contrast()), "At least one of its differences goes the other way"),
-        (verdict("no practical difference"), "The difference lies within 0.50 points of zero, by 90 % intervals."),
-        (verdict("cannot tell"), "Neither direction is significant (p = 0.020 after"),
-        (verdict("cannot tell", contrast(label="no records")), "A configuration that it names has no trials yet."),
-        (
-            verdict("cannot tell", contrast(label="unstable, 2 of 5")),
-            "A configuration that it names is unstable, 2 of 5.",
-        ),
-        (
-            verdict("cannot tell", contrast(label="fewer than 3 common seeds")),
-            "There are fewer than 3 common seeds, too",
-        ),
-        (verdict("cannot tell", contrast(label="identical records")), "The seeds do not scatter (identical records)"),
-        (verdict("cannot tell", seeds_to_decide="12"), "12 seeds would decide it in 80 % of studies."),
-        (verdict("cannot tell", seeds_to_decide=">100"), "it would take more than 100 seeds to decide it."),
-        (verdict("cannot tell", seeds_to_decide="9", seeds_source="reference study, assumed"), "(scatter assumed: ref"),
+        ("supported", "paired", "All differences are as claimed: p = 0.020 after Holm's correction over 7 hypotheses."),
+        ("contradicted", "paired", "At least one difference is not as claimed"),
+        ("no practical difference", "paired", "All differences lie within 0.50 points of zero: p = 0.030"),
+        ("cannot tell", "paired", "Neither a direction (p = 0.020) nor equality within 0.50 points (p = 0.030)"),
+        ("cannot tell", "no records", "An arm that the hypothesis names has no trials yet."),
+        ("cannot tell", "unstable, 2 of 5", "An arm that the hypothesis names is unstable, 2 of 5."),
+        ("cannot tell", "fewer than 3 common seeds", "There are fewer than 3 common seeds, too few for an interval."),
+        ("cannot tell", "identical records", "All seeds give the same score (identical records), so nothing can be"),
     ],
 )
-def test_each_verdict_says_why(given: Verdict, words: str) -> None:
-    assert words in verdict_reason(given, 0.005)
+def test_each_verdict_says_why(epochs: ExperimentEstimate, word: str, label: str, words: str) -> None:
+    e = judged(epochs, word, label=label, p_adjusted=0.02, p_equivalent_adjusted=0.03)
+    assert words in verdict_reason(e.verdict, ACCURACY)  # type: ignore[arg-type]
 
 
-def test_contrasts_in_words() -> None:
-    assert contrast_phrase(contrast()) == "`epochs 10 > epochs 5`: +1.52 points [0.52, 2.52], n = 5"
-    chosen = contrast_phrase(contrast(n_better=3))
-    assert "each the best of its side; the interval does not allow for that choice" in chosen
-    assert contrast_phrase(contrast(math.nan, label="no records")) == "`epochs 10 > epochs 5`: no records"
-    single = contrast(n=1, low=math.nan, high=math.nan, label="fewer than 3 common seeds")
-    assert contrast_phrase(single).endswith("+1.52 points, n = 1 (fewer than 3 common seeds)")
+def test_a_verdict_never_goes_without_its_labels(epochs: ExperimentEstimate) -> None:
+    e = judged(epochs, "supported", labels=("confounded with examples", "hypothesis changed"))
+    assert verdict_phrase(e.verdict) == "**supported** (confounded with examples; hypothesis changed)"  # type: ignore[arg-type]
+    assert "(confounded with examples; hypothesis changed)" in answer(e, 0.005)
+
+
+def test_a_verdict_names_its_look_and_the_next_one(epochs: ExperimentEstimate) -> None:
+    verdict = judged(epochs, "cannot tell", look=2, n_seeds=10, next_look=20, incomplete="seed 7 of epochs=10").verdict
+    assert look_sentence(verdict) == (  # type: ignore[arg-type]
+        "Read at look 2, with 10 seeds. The next look is at 20 seeds. It lacks seed 7 of epochs=10."
+    )
+
+
+def test_the_seeds_that_are_needed_are_a_range_or_none(epochs: ExperimentEstimate) -> None:
+    assert epochs.verdict is not None
+    advice = epochs.verdict.advice
+    for expected, low, high, words in (
+        (20.0, 10.0, 40.0, "about 20 needed (10 to 40)"),
+        (20.0, 20.0, 20.0, "about 20 needed"),
+        (math.inf, 40.0, math.inf, "40 or more needed"),
+        (math.inf, math.inf, math.inf, "no verdict is expected by 80 seeds"),
+    ):
+        changed = replace(advice, expected=expected, low=low, high=high, last=80)
+        assert needed_phrase(replace(epochs.verdict, advice=changed)) == words
+    assert seeds_to_recommend("10 to 40") == " (likely at 10 to 40 seeds)"
+    assert seeds_to_recommend("no recommendation expected by 80 seeds") == " (none is expected by 80 seeds)"
+
+
+def test_contrasts_carry_interval_level_and_n(epochs: ExperimentEstimate) -> None:
+    first, second = contrast_sentences(epochs)
+    assert "`5 (baseline)` minus `3`" in first
+    assert "96 % interval [" in first
+    assert "n = 5" in second
+
+
+def test_rankings_in_words(epochs: ExperimentEstimate) -> None:
+    everything = tuple(epochs.bounds)
+    assert "No other arm is tied with it. Recommended: " in ranking_sentences(
+        replace(epochs, look=1, tied=(str(epochs.best),), recommended=epochs.best), 0.005
+    )
+    assert "All arms are tied: any of them may be the best." in tied_sentence(replace(epochs, look=1, tied=everything))
+    assert "The first look is not complete" in tied_sentence(replace(epochs, look=0))
+    assert "No arm can be ranked" in ranking_sentences(replace(epochs, best=None), 0.005)
+    assert "One arm can be ranked" in ranking_sentences(replace(epochs, runner_up=None), 0.005)
+    assert "cannot be estimated yet" in lead_sentence(replace(epochs, winners_curse=math.nan))
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({}, "5 seeds find a typical difference of 1.00 points in 80 % of studies; without pairing by seed it would"),
-        ({"resolvable_paired": 0.03}, "here pairing by seed does not help: without it, 2.00 points would do."),
-        ({"resolvable_paired": math.nan}, "5 replicates, unpaired, find a difference of 2.00 points"),
-        ({"n_seeds": 2}, "With 2 seeds no difference can be tested; comparisons begin at 3."),
+        ({}, "With 5 seeds a difference of 1.0 points is found in 80 % of studies; without pairing by seed it would"),
+        ({"resolvable_paired": 0.03}, "pairing by seed does not help here: 2.0 points would do without it."),
+        ({"resolvable_paired": math.nan}, "With 5 unpaired replicates a difference of 2.0 points is found"),
+        ({"n_seeds": 2}, "With 2 seeds no difference can be tested; comparisons need at least 3."),
         ({"n_seeds": 0}, "There are no trials, so nothing can be resolved."),
         ({"source": "reference study, assumed"}, "(scatter assumed: reference study, assumed)"),
     ],
 )
-def test_the_noise_floor_in_words(changes: dict[str, object], words: str) -> None:
-    noise = NoiseFloor(5, 0.01, 0.005, 0.02, 0.004, 0.003, 0.005, 0.5, 0.01, 0.02, FROM_EXPERIMENT, 0.004)
-    assert words in noise_sentences(replace(noise, **changes))  # type: ignore[arg-type]
-
-
-def test_rankings_in_words(findings: Findings) -> None:
-    e = findings.experiments[0]
-    text = ranking_sentences(replace(e, tied=(str(e.best),), recommended=e.best), 0.005)
-    assert "No other configuration is tied with it. Recommended: " in text
-    text = ranking_sentences(replace(e, recommended=None, seeds_to_recommend="12"), 0.005)
-    assert "A recommendation is not resolved; it would take 12 seeds." in text
-    everything = tuple(e.summary["configuration"])
-    assert "All are tied with the best: any of them may be the best." in tied_sentence(replace(e, tied=everything))
-    assert "nothing is ranked" in ranking_sentences(replace(e, best=None), 0.005)
-    assert "One configuration can be ranked" in ranking_sentences(replace(e, runner_up=None), 0.005)
-    assert "cannot be estimated yet" in lead_sentence(replace(e, winners_curse=math.nan))
+def test_the_noise_floor_in_words(epochs: ExperimentEstimate, changes: dict[str, object], words: str) -> None:
+    noise = replace(epochs.noise, n_seeds=5, resolvable_paired=0.01, resolvable_unpaired=0.02, source="this experiment")
+    e = replace(epochs, noise=replace(noise, **changes))  # type: ignore[arg-type]
+    assert words in noise_sentences(e)

@@ -1,43 +1,35 @@
-"""The first page: short, complete, and no verdict without its label."""
+"""The first page: an answer to each question, and what to do next."""
 
 from __future__ import annotations
 
-import pytest
+import re
 
-from gridstudy.reporting.result_sentences import verdict_phrase
-from gridstudy.reporting.summary import effects_sentence, summary_lines, verdict_overview
-from gridstudy.statistics.findings import Findings
-from tests.reports import facts_of, study_findings, verdict
-
-
-@pytest.fixture
-def findings() -> Findings:
-    return study_findings()
+from gridstudy.reporting.summary import first_screen, verdict_overview
+from tests.reports import find, study_findings
+from tests.tables import make_records
 
 
-def test_a_confounded_verdict_carries_its_label_wherever_it_goes() -> None:
-    given = verdict("supported", labels=("confounded with examples", "hypothesis changed"))
-    assert verdict_phrase(given) == "**supported** (confounded with examples; hypothesis changed)"
-    assert "`epochs`, confounded and hypothesis changed" in verdict_overview([given])
-    assert "confounded" in effects_sentence([given])
+def test_the_first_screen_answers_each_question_in_order() -> None:
+    findings = study_findings()
+    text = "\n".join(first_screen(findings))
+    places = [text.index(f"\n{e.experiment.name}") for e in findings.experiments]
+    assert places == sorted(places)
+    assert re.search(r"epochs +What do more epochs bring, and what do they cost\?", text)
+    assert "verdicts    Of 4 hypotheses" in text
+
+
+def test_the_first_screen_fits_a_terminal_and_holds_no_markup() -> None:
+    for line in first_screen(study_findings()):
+        assert len(line) <= 100
+        assert not re.search(r"[`&]|\*\*", line)
+
+
+def test_what_is_missing_of_the_seven_is_said_only_where_some_of_them_were_run() -> None:
+    assert "Missing of the 7 experiments" in "\n".join(first_screen(find(make_records(["epochs"]))))
+    assert "Missing of" not in "\n".join(first_screen(find(make_records(["depth_x_units"]))))
 
 
 def test_the_overview_counts_each_verdict() -> None:
-    words = ("supported", "supported", "contradicted", "no practical difference", "cannot tell")
-    text = verdict_overview([verdict(word) for word in words])
-    for part in (
-        "5 hypotheses",
-        "2 are supported",
-        "1 is contradicted",
-        "1 shows no practical",
-        "for 1 the records cannot",
-    ):
-        assert part in text
-    assert verdict_overview([]) == "No hypothesis was judged."
-
-
-def test_the_summary_fits_a_terminal(findings: Findings) -> None:
-    lines = summary_lines(findings, facts_of(findings))
-    assert 6 <= len(lines) <= 10
-    assert not any("`" in line or "**" in line or "&" in line for line in lines)
-    assert lines[0].startswith("read ") and "1 diverged" in lines[0]
+    text = verdict_overview(study_findings())
+    assert text.startswith("Of 4 hypotheses: ")
+    assert sum(map(int, re.findall(r"(\d+) (?:supported|contradicted|undecided|no practical)", text))) == 4
