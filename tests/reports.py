@@ -6,13 +6,11 @@ from functools import cache
 
 import pandas as pd
 
-from analyze_results import estimate
-from gridstudy.records.records import Records
+from gridstudy.records.tables import Records
 from gridstudy.reporting.blocks import stamp_blocks
 from gridstudy.reporting.tables import study_tables
+from gridstudy.statistics import findings as findings_module
 from gridstudy.statistics.findings import Findings, study_facts
-from gridstudy.statistics.noise import FROM_EXPERIMENT
-from gridstudy.statistics.verdicts import ContrastEstimate, Verdict
 from tests.tables import make_records
 
 FRESH = stamp_blocks(
@@ -26,7 +24,7 @@ LATER = stamp_blocks(
 
 
 def find(records: Records, margin: float = 0.005) -> Findings:
-    return estimate(records, margin=margin, command="python analyze_results.py")
+    return findings_module.find(records, margin, command="python analyze_results.py")
 
 
 @cache
@@ -36,30 +34,9 @@ def study_findings() -> Findings:
 
 
 def tables_of(findings: Findings) -> dict[str, pd.DataFrame]:
-    return study_tables(
-        findings.estimates, findings.records, interactions=findings.interactions, cells=findings.cells,
-        questions=findings.answers.table, confirmation=findings.confirmation, facts=study_facts(findings),
-    )  # fmt: skip
+    return study_tables(findings)
 
 
 def facts_of(findings: Findings) -> dict[str, float]:
     """The facts by quantity."""
     return dict(study_facts(findings)[["quantity", "value"]].itertuples(index=False, name=None))
-
-
-def contrast(difference: float = 0.0152, **changes: object) -> ContrastEstimate:
-    values: dict[str, object] = dict(  # noqa: C408
-        contrast="epochs 10 > epochs 5", better="epochs=10", worse="baseline", n_better=1, n_worse=1, n=5,
-        difference=difference, difference_sd=0.01, planning_sd=0.01, low=difference - 0.01, high=difference + 0.01,
-        low_90=0.0, high_90=0.0, p_for=0.01, p_against=0.99, p_equivalent=0.9, label="paired",
-    )  # fmt: skip
-    return ContrastEstimate(**{**values, **changes})  # type: ignore[arg-type]
-
-
-def verdict(word: str, *contrasts: ContrastEstimate, **changes: object) -> Verdict:
-    values: dict[str, object] = dict(  # noqa: C408
-        experiment="epochs", hypothesis="More is better.", verdict=word, p_for=0.01, p_against=0.99, p_equivalent=0.9,
-        p_adjusted=0.02, family="the seven experiments", family_size=7, seeds_to_decide="",
-        seeds_source=FROM_EXPERIMENT, labels=(), contrasts=contrasts or (contrast(),),
-    )  # fmt: skip
-    return Verdict(**{**values, **changes})  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import random
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,15 +15,16 @@ import pandas as pd
 import pytest
 
 from gridstudy.core.errors import StudyError
-from gridstudy.core.study import parse_experiment
-from gridstudy.fashion.experiments import select_experiments
+from gridstudy.core.selection import select_experiments
+from gridstudy.fashion.subject import SUBJECT
 from gridstudy.reporting import report
 from gridstudy.reporting.blocks import WRITTEN, Block, parse_report
 from gridstudy.reporting.phrases import plain
+from gridstudy.reporting.plotting import Figure
 from gridstudy.reporting.report import fill_template, write_report
-from gridstudy.reporting.summary import summary_lines
+from gridstudy.reporting.summary import first_screen
 from gridstudy.statistics.findings import Findings
-from tests.reports import FRESH, LATER, facts_of, find, study_findings, tables_of
+from tests.reports import FRESH, LATER, find, study_findings, tables_of
 from tests.tables import make_foreign, make_records
 
 ALLOWED_TAGS = {
@@ -46,13 +47,6 @@ def tables() -> dict[str, pd.DataFrame]:
     return tables_of(study_findings())
 
 
-@dataclass(frozen=True)
-class Picture:
-    path: Path
-    caption: str
-    alt_text: str
-
-
 # --- the whole report ----------------------------------------------------------------------------------------------
 
 
@@ -68,7 +62,7 @@ def test_the_report_has_its_sections_in_order(findings: Findings, tmp_path: Path
 
 
 def test_experiments_are_all_in_the_report(tmp_path: Path) -> None:
-    names = [e.name for e in select_experiments(["quick", "follow-up"])]
+    names = [e.name for e in select_experiments(SUBJECT, ["quick", "follow-up"])]
     text = fill_template(find(make_records(names, n_seeds=3)), tmp_path)
     assert all(f"<!-- computed: results/{name} " in text for name in names)
 
@@ -125,15 +119,15 @@ def test_foreign_logs_alone_make_a_report(tmp_path: Path) -> None:
     assert "### Logs of other programs" in text
     assert "unpaired" in text
     assert "Fashion-MNIST" not in text and "50,000 images train" not in text
-    summary_lines(found, facts_of(found))
+    assert first_screen(found)
 
 
 def test_confirmations_have_a_section(findings: Findings, tmp_path: Path) -> None:
     rows = pd.DataFrame(
         [
-            {"experiment": "epochs", "configuration": "epochs=10", "n": 5, "validation_accuracy_mean": 0.86,
-             "validation_accuracy_sd": 0.01, "validation_accuracy_low": 0.85, "validation_accuracy_high": 0.87,
-             "test_accuracy_mean": 0.85, "is_best": True, "deficit": 0.0, "deficit_low": math.nan,
+            {"experiment": "epochs", "configuration": "epochs=10", "label": "10", "n": 5, "objective_mean": 0.86,
+             "objective_sd": 0.01, "objective_low": 0.85, "objective_high": 0.87,
+             "test_score_mean": 0.85, "is_best": True, "deficit": 0.0, "deficit_low": math.nan,
              "deficit_high": math.nan, "n_diverged": 0},
         ]
     )  # fmt: skip
@@ -145,8 +139,8 @@ def test_confirmations_have_a_section(findings: Findings, tmp_path: Path) -> Non
 def test_a_changed_hypothesis_is_told_with_what_it_replaced(tmp_path: Path) -> None:
     records = make_records(["epochs"])
     old = {"hypothesis": "Fewer is better.", "contrasts": [], "changed": "2026-01-01T00:00:00", "n_complete": 15}
-    changed = replace(records.experiments[0], superseded=(old,))
-    text = fill_template(find(replace(records, experiments=(changed,))), tmp_path)
+    changed = replace(records.plans[0], superseded=(old,))
+    text = fill_template(find(replace(records, plans=(changed,))), tmp_path)
     assert "hypothesis changed" in text[text.index("## Summary") : text.index("## Hypotheses")]
     assert "after `15 trials`; before, it read: “Fewer is better.”" in text
     assert "before the run" not in text
@@ -217,17 +211,19 @@ def test_a_made_up_number_does_not_pass_the_test_above(tables: Mapping[str, pd.D
 
 
 def test_no_html_of_a_user_gets_through(tmp_path: Path) -> None:
-    evil = parse_experiment(
+    evil = SUBJECT.parse(
         {"name": "evil", "question": EVIL, "hypothesis": EVIL, "scientific": ["epochs"], "grid": {"epochs": [1, 2, 3]},
          "contrasts": [{"better": {"epochs": 2}, "worse": {"epochs": 1}}]}
     )  # fmt: skip
     evil = replace(evil, name=f"evil {EVIL}")
     records = make_records([evil])
     records = replace(records, trials=records.trials.assign(host=EVIL, platform=EVIL, versions=EVIL))
-    picture = Picture(tmp_path / "a b.png", EVIL, EVIL)
-    picture.path.write_bytes(b"\x89PNG")
-    found = replace(find(records), figures={"noise": picture}, command=EVIL)
-    assert write_report(found, tmp_path) == []
+    path = tmp_path / "a b.png"
+    path.write_bytes(b"\x89PNG")
+    figure = Figure(name="forest", kind="forest", title=EVIL, caption=EVIL, alt_text=EVIL, path=path,
+                    points=((0.5, 0.5, EVIL),))  # fmt: skip
+    found = replace(find(records), command=EVIL)
+    assert write_report(found, tmp_path, figures={"forest": figure}) == []
     text, page = ((tmp_path / f"report.{kind}").read_text(encoding="utf-8") for kind in ("md", "html"))
     assert len([b for b in parse_report(text) if isinstance(b, Block)]) == len(re.findall(r"<!-- end: ", text))
     tags = {tag.lower() for tag in re.findall(r"<([a-zA-Z0-9]+)", page)}
@@ -264,7 +260,7 @@ def test_no_edit_is_ever_lost(seed: int, monkeypatch: pytest.MonkeyPatch, tmp_pa
     old = (b"\xef\xbb\xbf" if generator.random() < 0.3 else b"") + old
     path = tmp_path / "report.md"
     path.write_bytes(old)
-    monkeypatch.setattr(report, "fill_template", lambda findings, folder: LATER)
+    monkeypatch.setattr(report, "fill_template", lambda findings, folder, *, figures: LATER)
     notes = write_report(None, tmp_path, now=NOW)  # type: ignore[arg-type]
     kept = tmp_path / "report-20260102-030405.md"
     new = path.read_bytes()
@@ -282,7 +278,7 @@ def test_no_edit_is_ever_lost(seed: int, monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 @pytest.mark.parametrize("content", [b"\xff\xfe" + FRESH.encode("utf-16-le"), b"\x00\xff\x80 notes", b"mine"])
 def test_what_cannot_be_read_is_kept(content: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(report, "fill_template", lambda findings, folder: FRESH)
+    monkeypatch.setattr(report, "fill_template", lambda findings, folder, *, figures: FRESH)
     (tmp_path / "report.md").write_bytes(content)
     (tmp_path / "report-20260102-030405.md").write_text("older")
     (note,) = write_report(None, tmp_path, now=NOW)  # type: ignore[arg-type]
@@ -293,7 +289,7 @@ def test_what_cannot_be_read_is_kept(content: bytes, monkeypatch: pytest.MonkeyP
 
 
 def test_a_changed_page_is_kept_and_an_unchanged_one_is_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(report, "fill_template", lambda findings, folder: FRESH)
+    monkeypatch.setattr(report, "fill_template", lambda findings, folder, *, figures: FRESH)
     for _ in range(2):
         assert write_report(None, tmp_path, now=NOW) == []  # type: ignore[arg-type]
     page = tmp_path / "report.html"
@@ -304,7 +300,7 @@ def test_a_changed_page_is_kept_and_an_unchanged_one_is_not(monkeypatch: pytest.
 
 
 def test_nothing_is_written_where_the_old_file_cannot_be_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(report, "fill_template", lambda findings, folder: FRESH)
+    monkeypatch.setattr(report, "fill_template", lambda findings, folder, *, figures: FRESH)
     path = tmp_path / "report.md"
     path.write_text("mine")
 
