@@ -30,8 +30,8 @@ def first_sentences(findings: ResultFindings) -> list[Prose]:
         sentences.append(Prose(NO_HYPOTHESIS))
     if len(findings.estimates.rerun):
         sentences.append(Prose(
-            "Too little is repeated. `rerun.csv` lists the best configurations with five new seeds each: run these, and "
-            "compare them by the new runs alone."
+            "Too little is repeated. `rerun.csv` lists the best configurations with five new seeds each: run these "
+            "and compare them by the new runs alone."
         ))  # fmt: skip
     return sentences
 
