@@ -34,7 +34,7 @@ def test_a_removed_block_stays_away() -> None:
 
 def test_an_experiment_that_is_gone_leaves_no_stale_numbers() -> None:
     merged = merge_report(LATER, FRESH)
-    assert "new 2" not in merged.text and "hold nothing for `new`" in merged.text
+    assert "new 2" not in merged.text and "no longer hold anything for `new`" in merged.text
 
 
 def test_a_block_with_a_persons_words_is_told() -> None:
