@@ -11,12 +11,13 @@ import pandas as pd
 from gridstudy.core.errors import StudyError
 from gridstudy.core.experiment import Experiment
 from gridstudy.core.subject import Data, Subject
-from gridstudy.core.trial import FIRST_CONFIRMATION_SEED, LEAST_SEEDS, TrialConfig
+from gridstudy.core.trial import FIRST_CONFIRMATION_SEED, TrialConfig
 from gridstudy.records.plans import Confirmation, read_confirmation
 from gridstudy.records.tables import load_records
 from gridstudy.records.toml import RecordError
 from gridstudy.running.planning import PlannedTrial, plan_trials
 from gridstudy.statistics.estimates import CONFIRMATION_COLUMNS, StudyEstimates, analyse, confirmation_table
+from gridstudy.statistics.standing import plan_schedule
 
 
 def choose_confirmations(
@@ -44,13 +45,15 @@ def _frozen(logdir: Path, experiment: str) -> Confirmation | None:
 
 
 def _choose(estimates: StudyEstimates, name: str) -> Confirmation:
+    """The tied set of an experiment at its last complete look, with as many fresh seeds as that look has."""
     found = [e for e in estimates.experiments if e.experiment.name == name]
-    seeds = sorted(int(s) for s in found[0].objectives.dropna(how="all").index) if found else []
-    if len(seeds) < LEAST_SEEDS or not found[0].tied:
+    if not found or not found[0].look:
+        n = len(found[0].objectives.dropna(how="all")) if found else 0
         raise StudyError(
-            f"--confirm reruns what may be the best, which takes {LEAST_SEEDS} seeds of {name}; "
-            f"got {len(seeds)}; run the experiment first"
+            f"--confirm reruns the arms that may be the best, for which {name} must have completed its first look; "
+            f"it has {n} seeds; run the experiment first"
         )
+    seeds = plan_schedule(found[0].plan, found[0].objectives).selection_seeds[: found[0].ranked_seeds]
     fresh = range(FIRST_CONFIRMATION_SEED, FIRST_CONFIRMATION_SEED + len(seeds))
     return Confirmation(name, tuple(found[0].tied), tuple(seeds), tuple(fresh))
 

@@ -5,5 +5,6 @@ Other rooms may import the modules named here.
 
 __all__ = [
     "comparisons", "confusion", "decisions", "estimates", "findings", "flags", "interactions", "looks", "noise",
-    "questions", "results", "verdicts",
+    "questions", "results", "standing",
+    "verdicts",
 ]  # fmt: skip

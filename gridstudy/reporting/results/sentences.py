@@ -84,10 +84,10 @@ def _answer(findings: ResultFindings, condition: str, *, prefix: str) -> Iterato
     elif len(tied) == len(ranked):
         words += f" None of the {len(ranked)} ranked configurations can be told from the best."
     else:
-        others = [name for name in tied["configuration"] if name != best["configuration"]]
+        alike = [name for name in tied["configuration"] if name != best["configuration"]]
         words += (
-            f" {count(len(others), 'other')} of {len(ranked) - 1} cannot be told from the best: "
-            f"{codes(others, most=MOST_TIED)}; the rest are worse (95 % joint confidence)."
+            f" {count(len(alike), 'other')} of {len(ranked) - 1} cannot be told from the best: "
+            f"{codes(alike, most=MOST_TIED)}; the rest are worse (95 % joint confidence)."
         )
     yield Prose(words)
     yield from _copies(ranked, prefix)
