@@ -28,12 +28,18 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from gridstudy.core.study import N_CLASSES, Configuration, TrialConfig, TrialResult
-from gridstudy.records.records import LOG_FILE, TRIAL_FILE, find_results, read_result
-
 from benchmarks.products import measure_peaks, name_library
-from gridstudy.fashion.experiments import select_experiments
+from gridstudy.core.selection import select_experiments
+from gridstudy.core.space import Configuration
+from gridstudy.core.subject import Data
+from gridstudy.core.trial import DataIdentity, TrialConfig, TrialResult
+from gridstudy.fashion.space import N_CLASSES, layer_widths
+from gridstudy.fashion.subject import SUBJECT
+from gridstudy.records.tables import find_results
+from gridstudy.records.trials import LOG_FILE, TRIAL_FILE, read_result
 from gridstudy.running.cores import count_cores
+from gridstudy.running.subjects import SubjectSource
+from gridstudy.running.trials import run_trial
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,6 +47,7 @@ if TYPE_CHECKING:
     from gridstudy.fashion.data import PreparedData
 
 T = TypeVar("T")
+SOURCE = SubjectSource(module="gridstudy.fashion.subject")
 ROOT = Path(__file__).resolve().parents[1]
 N_PIXELS = 784
 OURS, HEADLINE, LOOPS = "ours", "ours, five seeds", ("naive", "optuna", "ray")
@@ -118,7 +125,7 @@ class Objective(Protocol):
 # --- the loops that people write ------------------------------------------------------------------------------------
 
 
-def train_naively(configuration: Configuration, *, data_dir: Path, logdir: Path, n_validation: int) -> float:
+def train_naively(configuration: Mapping[str, Any], *, data_dir: Path, logdir: Path, n_validation: int) -> float:
     """Train as course scripts do, data loaded anew and streamed image by image; return the last validation loss."""
     import torch
     from mads_datasets.factories.torchfactories import FashionDatasetFactory
@@ -129,24 +136,24 @@ def train_naively(configuration: Configuration, *, data_dir: Path, logdir: Path,
     from gridstudy.fashion.network import MLP
 
     streamers: Mapping[str, Any] = FashionDatasetFactory(fashionmnistsettings, datadir=data_dir).create_datastreamer(
-        batchsize=configuration.batch_size, preprocessor=BasePreprocessor()
+        batchsize=configuration["batch_size"], preprocessor=BasePreprocessor()
     )
-    settings = {"lr": configuration.learning_rate, "weight_decay": configuration.weight_decay}
+    settings = {"lr": configuration["learning_rate"], "weight_decay": configuration["weight_decay"]}
     trainer = Trainer(
-        model=MLP(configuration.units),
+        model=MLP(layer_widths(configuration)),
         settings=TrainerSettings(
-            epochs=configuration.epochs,
+            epochs=configuration["epochs"],
             metrics=[metrics.Accuracy()],
             logdir=logdir,
-            train_steps=configuration.train_steps,
-            valid_steps=max(1, n_validation // configuration.batch_size),
+            train_steps=configuration["train_steps"],
+            valid_steps=max(1, n_validation // configuration["batch_size"]),
             reporttypes=[ReportTypes.TENSORBOARD, ReportTypes.TOML],
-            optimizer_kwargs=settings | ({"momentum": configuration.momentum} if configuration.momentum else {}),
+            optimizer_kwargs=settings | ({"momentum": configuration["momentum"]} if configuration["momentum"] else {}),
             scheduler_kwargs=None,
             earlystop_kwargs=None,
         ),
         loss_fn=torch.nn.CrossEntropyLoss(),
-        optimizer=getattr(torch.optim, configuration.optimizer),
+        optimizer=getattr(torch.optim, configuration["optimizer"]),
         traindataloader=streamers["train"].stream(),
         validdataloader=streamers["valid"].stream(),
         scheduler=None,
@@ -159,7 +166,7 @@ def train_entry(number: int, *, work: Path, logdir: Path) -> float:
     """The objective of all three loops: train entry `number` of the job that `write_job` left in `work`."""
     job = json.loads((work / "job.json").read_text(encoding="utf-8"))
     return train_naively(
-        Configuration(**job["entries"][number]),
+        SUBJECT.configure(job["entries"][number]),
         data_dir=work / "mads",
         logdir=logdir / f"entry{number:03d}",
         n_validation=job["n_validation"],
@@ -222,13 +229,13 @@ def is_installed(loop: str) -> bool:
 
 def list_entries(*, n_entries: int | None = None, scale: float = 1.0) -> tuple[Configuration, ...]:
     """The configurations of the seven experiments in order, shared ones repeated; all of them, or the first few."""
-    experiments = select_experiments(["all"], overrides=scaled_steps(scale))
+    experiments = select_experiments(SUBJECT, ["all"], overrides=scaled_steps(scale))
     return tuple(c for experiment in experiments for c in experiment.configurations)[:n_entries]
 
 
 def scaled_steps(scale: float) -> dict[str, int]:
     """What to override so that a trial has `scale` times its updates."""
-    return {} if scale == 1 else {"train_steps": max(1, round(Configuration().train_steps * scale))}
+    return {} if scale == 1 else {"train_steps": max(1, round(SUBJECT.configure({})["train_steps"] * scale))}
 
 
 def write_mads_file(path: Path, prepared: PreparedData) -> None:
@@ -282,7 +289,7 @@ def _data_options(arguments: argparse.Namespace, prepared: PreparedData) -> tupl
 def _study_options(arguments: argparse.Namespace, work: Path, entries: Sequence[Configuration]) -> tuple[str, ...]:
     """None for the study as it is; a study file for a part of it."""
     if arguments.entries:
-        return ("--study", str(write_study(work / "entries.toml", [asdict(entry) for entry in entries])))
+        return ("--study", str(write_study(work / "entries.toml", [dict(entry) for entry in entries])))
     return _set_options(arguments.scale)
 
 
@@ -301,7 +308,7 @@ def write_study(path: Path, configurations: Sequence[Mapping[str, object]]) -> P
 
 def write_job(setting: Setting) -> None:
     """Leave what `train_entry` needs."""
-    job = {"n_validation": setting.n_validation, "entries": [asdict(entry) for entry in setting.entries]}
+    job = {"n_validation": setting.n_validation, "entries": [dict(entry) for entry in setting.entries]}
     (setting.work / "job.json").write_text(json.dumps(job), encoding="utf-8")
 
 
@@ -382,7 +389,7 @@ def run_contestant(name: str, setting: Setting, number: int) -> Run:
 
 def layer_sizes(configuration: Configuration) -> list[int]:
     """Weights of each layer, from input to output, biases apart."""
-    widths = (N_PIXELS, *configuration.units, N_CLASSES)
+    widths = (N_PIXELS, *layer_widths(configuration), N_CLASSES)
     return [n_in * n_out for n_in, n_out in pairwise(widths)]
 
 
@@ -399,8 +406,8 @@ def count_operations(
     configuration: Configuration, *, n_validation: int, n_test: int, n_epochs: int | None = None
 ) -> tuple[int, int]:
     """Operations of a trial in training and in evaluation, which scores the validation split after each epoch."""
-    n_epochs = configuration.epochs if n_epochs is None else n_epochs
-    n_examples = n_epochs * configuration.train_steps * configuration.batch_size
+    n_epochs = configuration["epochs"] if n_epochs is None else n_epochs
+    n_examples = n_epochs * configuration["train_steps"] * configuration["batch_size"]
     n_scored = n_epochs * n_validation + n_test
     return n_examples * count_training(configuration), n_scored * 2 * sum(layer_sizes(configuration))
 
@@ -412,7 +419,7 @@ def count_recorded(results: Iterable[TrialResult], *, n_validation: int, n_test:
             result.trial.configuration,
             n_validation=n_validation,
             n_test=0 if result.diverged else n_test,
-            n_epochs=len(result.curve),
+            n_epochs=result.n_epochs,
         )
         for result in results
     ]
@@ -557,8 +564,7 @@ def measure_updates(prepared: PreparedData, folder: Path, *, n_updates: int = 30
 
 
 def _baseline_trial(prepared: PreparedData, values: Mapping[str, Any] | None = None) -> TrialConfig:
-    identity: dict[str, Any] = prepared.identity
-    return TrialConfig(Configuration(**(values or {})), seed=0, **identity)
+    return TrialConfig(SUBJECT.name, SUBJECT.configure(values or {}), 0, DataIdentity(**prepared.identity))
 
 
 def _measure_phases(trial: TrialConfig, splits: Any, folder: Path, n_updates: int) -> Iterator[Measurement]:
@@ -567,7 +573,7 @@ def _measure_phases(trial: TrialConfig, splits: Any, folder: Path, n_updates: in
 
     training.quiet_process()
     folder.mkdir()
-    trainer, _ = training._make_trainer(trial, splits, folder, "cpu")
+    trainer, _ = training._make_trainer(trial, splits, folder, "cpu", lambda metrics: None)
     gradients, loss_fn = CrossEntropyGradients(trainer.model), trainer.loss_fn
     times: dict[str, list[float]] = {name: [] for name in ("batch", "forward", "gradients", "optimizer")}
     for _ in range(n_updates):
@@ -578,7 +584,7 @@ def _measure_phases(trial: TrialConfig, splits: Any, folder: Path, n_updates: in
         times["optimizer"].append(clocked(trainer.optimizer.step)[1])
     typical = {name: median(values) for name, values in times.items()}
     typical["backward"] = typical.pop("gradients") - typical["forward"]
-    n_steps = trial.configuration.train_steps
+    n_steps = trial.configuration["train_steps"]
     reports = [clocked(partial(trainer.report, epoch, 0.5, 0.5, {"Accuracy": 0.8}))[1] for epoch in range(30)]
     typical["logging"] = median(reports) / n_steps
     whole = median(clocked(trainer.trainbatches)[1] / n_steps for _ in range(5))
@@ -604,8 +610,9 @@ def _measure_fixed(prepared: PreparedData, splits: Any, logdir: Path) -> Iterato
     from gridstudy.fashion.network import MLP
 
     trial = _baseline_trial(prepared, TINY)
-    run = partial(training.run_trial, trial, prepared=prepared, logdir=logdir, device="cpu", attempt=1)
-    model, loss_fn = MLP(trial.configuration.units), import_module("torch").nn.CrossEntropyLoss()
+    data = Data(prepared, trial.data)
+    run = partial(run_trial, trial, source=SOURCE, data=data, logdir=logdir, device="cpu", attempt=1)
+    model, loss_fn = MLP(layer_widths(trial.configuration)), import_module("torch").nn.CrossEntropyLoss()
     run()
     scored = [
         median(clocked(partial(training.evaluate, model, loss_fn, split))[1] for _ in range(5))

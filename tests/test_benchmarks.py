@@ -12,15 +12,18 @@ from rich.console import Console
 
 from benchmarks import compare, products
 from benchmarks.compare import Measurement
-from gridstudy.core.study import Configuration, LearningCurve
+from gridstudy.core.machine import processor
 from gridstudy.fashion.data import PreparedData, prepare
-from gridstudy.fashion.products import describe_products, processor
-from gridstudy.records.records import LOG_FILE, TRIAL_FILE, trial_folder, write_result
+from gridstudy.fashion.products import describe_products
+from gridstudy.fashion.subject import SUBJECT
+from gridstudy.records.trials import LOG_FILE, TRIAL_FILE, trial_folder, write_result
 from tests.conftest import fake_result, fake_run
 
 
 def test_operations_of_one_configuration_counted_by_hand():
-    configuration = Configuration(epochs=2, train_steps=3, batch_size=4, units1=16, units2=8, depth=3)
+    configuration = SUBJECT.configure(
+        {"epochs": 2, "train_steps": 3, "batch_size": 4, "units1": 16, "units2": 8, "depth": 3}
+    )
     first, others = 784 * 16, 16 * 8 + 8 * 8 + 8 * 10
     examples, scored = 2 * 3 * 4, 2 * 100 + 50
     assert compare.count_operations(configuration, n_validation=100, n_test=50) == (
@@ -31,7 +34,9 @@ def test_operations_of_one_configuration_counted_by_hand():
 
 def test_a_diverged_trial_counts_for_as_far_as_it_came(make_trial):
     whole = fake_result(make_trial())
-    ended = replace(whole, diverged=True, curve=LearningCurve((1.0,), (1.0,), (0.1,)))
+    ended = replace(
+        whole, diverged=True, curves={"train_loss": (1.0,), "validation_loss": (1.0,), "validation_accuracy": (0.1,)}
+    )
     training, evaluation = compare.count_recorded([whole], n_validation=10, n_test=10)
     assert compare.count_recorded([ended], n_validation=10, n_test=10) == (training // 2, evaluation // 3)
 
@@ -39,15 +44,17 @@ def test_a_diverged_trial_counts_for_as_far_as_it_came(make_trial):
 def test_the_entries_are_61_of_56_configurations():
     entries = compare.list_entries()
     assert (len(entries), len(set(entries))) == (61, 56)
-    assert {entry.train_steps for entry in compare.list_entries(n_entries=3, scale=0.02)} == {2}
+    assert {entry["train_steps"] for entry in compare.list_entries(n_entries=3, scale=0.02)} == {2}
 
 
 @pytest.mark.parametrize("optimizer", ["Adam", "SGD"])
 def test_the_naive_objective_trains_an_entry(optimizer: str, small_data: PreparedData, cache: Path, tmp_path: Path):
     official = prepare("garments-small", validation="test", cache_dir=cache, warn=lambda message: None)
     compare.write_mads_file(tmp_path / "mads" / "fashionmnist" / "fashionmnist.pt", official)
-    entry = Configuration(epochs=2, train_steps=2, batch_size=4, units1=16, units2=8, optimizer=optimizer)
-    setting = compare.Setting(tmp_path, (Configuration(), entry), (), (), n_validation=9, scale=1.0)
+    entry = SUBJECT.configure(
+        {"epochs": 2, "train_steps": 2, "batch_size": 4, "units1": 16, "units2": 8, "optimizer": optimizer}
+    )
+    setting = compare.Setting(tmp_path, (SUBJECT.configure({}), entry), (), (), n_validation=9, scale=1.0)
     compare.write_job(setting)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of others' packages are theirs

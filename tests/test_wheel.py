@@ -19,17 +19,8 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment that has the wheel of this checkout, and borrows the packages that it depends on."""
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    build = [
-        *pip,
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-index",
-        "-w",
-        folder,
-        copy_of_checkout(folder),
-    ]
+    offline = ["--quiet", "--no-deps", "--no-index"]
+    build = [*pip, "wheel", *offline, "--no-build-isolation", "-w", folder, copy_of_checkout(folder)]
     subprocess.run(build, check=True)
     venv.create(folder / "env", with_pip=False, symlinks=os.name != "nt")
     found = folder / "env" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
