@@ -87,7 +87,7 @@ class Arms:
         """The finite ends of everything that the differences show; empty where there is none."""
         known = self.points[self.points["difference"].notna()]
         ends = known[["difference", "difference_low", "difference_high", "bound"]].to_numpy(float)
-        return ends[np.isfinite(ends)]  # nothing bounds a difference that cannot be tested
+        return np.asarray(ends[np.isfinite(ends)])  # nothing bounds a difference that cannot be tested
 
     @property
     def is_wide(self) -> bool:
