@@ -86,9 +86,8 @@ class Arms:
     def ends(self) -> Floats:
         """The finite ends of everything that the differences show; empty where there is none."""
         known = self.points[self.points["difference"].notna()]
-        ends: Floats = known[["difference", "difference_low", "difference_high", "bound"]].to_numpy(float)
-        finite: Floats = ends[np.isfinite(ends)]
-        return finite  # nothing bounds a difference that cannot be tested
+        ends = known[["difference", "difference_low", "difference_high", "bound"]].to_numpy(float)
+        return np.asarray(ends[np.isfinite(ends)])  # nothing bounds a difference that cannot be tested
 
     @property
     def is_wide(self) -> bool:

@@ -79,8 +79,8 @@ def _answer(findings: ResultFindings, condition: str, *, prefix: str) -> Iterato
     if len(ranked) == 1:
         words += f" No other configuration has {LEAST_SEEDS} replicates, so there is nothing to compare it with."
     elif len(tied) == 1:
-        others = "The other one is" if len(ranked) == 2 else f"All {len(ranked) - 1} others are"
-        words += f" {others} worse (95 % joint confidence)."
+        rest = "The other one is" if len(ranked) == 2 else f"All {len(ranked) - 1} others are"
+        words += f" {rest} worse (95 % joint confidence)."
     elif len(tied) == len(ranked):
         words += f" None of the {len(ranked)} ranked configurations can be told from the best."
     else:
