@@ -16,9 +16,13 @@ import pytest
 import tree_sitter_powershell
 from tree_sitter import Language, Node, Parser
 
-import analyze_results
-import grid_search_experiments
-from gridstudy.fashion.experiments import GROUPS, TABLES, select_experiments
+from gridstudy.cli import analyse, run_arguments
+from gridstudy.cli.command_line import BAD_USAGE
+from gridstudy.cli.run import SOME_FAILED
+from gridstudy.core.selection import select_experiments
+from gridstudy.core.subject import Description, Objective
+from gridstudy.fashion.experiments import FOLLOW_UP, GROUPS, STUDY
+from gridstudy.fashion.subject import SUBJECT
 from gridstudy.running import console
 from gridstudy.running.interruption import INTERRUPTED
 
@@ -278,15 +282,15 @@ def test_a_run_is_a_command_line_of_the_study(command_line, action, places):
     given = {"Experiments": names} if action == "Custom" else {}
     script, *rest = command_line(action, Seeds="10-19", **given, **places)
     assert script == "grid_search_experiments.py"
-    parsed = grid_search_experiments.build_parser().parse_args(rest)
+    parsed = run_arguments.build_parser().parse_args(rest)
     assert parsed.experiments == names
-    assert select_experiments(parsed.experiments)
-    assert grid_search_experiments.parse_seeds(parsed.seeds) == range(10, 20)
+    assert select_experiments(SUBJECT, parsed.experiments)
+    assert run_arguments.parse_seeds(parsed.seeds) == range(10, 20)
     assert not parsed.dry_run
     assert parsed.dataset == "auto"
     assert parsed.data_dir == (Path(places["DataDir"]) if places else None)
     assert parsed.logdir == Path(places["LogDir"] if places else "modellogs")
-    assert grid_search_experiments.build_parser().parse_args([*rest, "--dry-run"]).dry_run
+    assert run_arguments.build_parser().parse_args([*rest, "--dry-run"]).dry_run
 
 
 @pytest.mark.parametrize("action", PLAN_ACTIONS)
@@ -294,7 +298,7 @@ def test_a_run_is_a_command_line_of_the_study(command_line, action, places):
 def test_a_dry_run_and_the_status_only_plan(command_line, action, names):
     script, *rest = command_line(action, Experiments=names, Dataset="garments-small", **PLACES)
     assert script == "grid_search_experiments.py"
-    parsed = grid_search_experiments.build_parser().parse_args(rest)
+    parsed = run_arguments.build_parser().parse_args(rest)
     assert parsed.dry_run
     assert (parsed.experiments, parsed.seeds, parsed.dataset) == (names, "5", "garments-small")
 
@@ -303,7 +307,7 @@ def test_the_analysis_is_a_command_line_of_the_analysis(command_line):
     assert command_line("Analyze") == ["analyze_results.py"]
     script, *rest = command_line("Analyze", **PLACES)
     assert script == "analyze_results.py"
-    parsed = analyze_results.build_parser().parse_args(rest)
+    parsed = analyse.build_parser().parse_args(rest)
     assert (parsed.logdir, parsed.output) == (Path(PLACES["LogDir"]), Path(PLACES["OutputDir"]))
 
 
@@ -338,16 +342,16 @@ def test_the_names_and_datasets_offered_are_those_of_the_study(tree, functions):
     shown = re.sub(
         r"Write-Host|'|\w[\w-]*:", " ", " ".join(re.findall(r"Write-Host '.*'", words(functions["Read-Choices"])))
     )
-    assert set(shown.split()) == {*TABLES, *GROUPS}
+    assert set(shown.split()) == {*(table["name"] for table in STUDY + FOLLOW_UP), *GROUPS}
     parameter = next(p for p in find(tree, "script_parameter") if words(p).endswith("$Dataset = 'auto'"))
     datasets = [words(n)[1:-1] for n in find(find(parameter, "attribute")[0], "verbatim_string_characters")]
-    action = next(a for a in grid_search_experiments.build_parser()._actions if a.dest == "dataset")
+    action = next(a for a in run_arguments.build_parser()._actions if a.dest == "dataset")
     assert datasets == action.choices
 
 
 def test_every_exit_code_of_the_programs_is_explained(functions):
-    codes = {grid_search_experiments.SOME_FAILED, grid_search_experiments.BAD_USAGE, INTERRUPTED}
-    codes |= {analyze_results.BAD_USAGE, analyze_results.INTERRUPTED}
+    codes = {SOME_FAILED, BAD_USAGE, INTERRUPTED}
+    codes |= {BAD_USAGE, analyse.INTERRUPTED}
     labels = [words(n.named_children[0]) for n in find(functions["Show-ExitCode"], "switch_clause")]
     assert {int(label) for label in labels} == codes
 
@@ -355,7 +359,8 @@ def test_every_exit_code_of_the_programs_is_explained(functions):
 def test_the_lines_of_the_dry_run_that_the_script_looks_for_are_there(functions, capsys):
     (pattern,) = re.findall(r"-match '(\^\(.*\))'", words(functions["Get-DryRunSummary"]))
     (nothing,) = re.findall(r"-match '( 0 missing.*)'", words(functions["Confirm-Training"]))
-    console.print_plan([], [], resolution="none", seconds={}, n_workers=2, n_train=1)
+    described = Description("any", Objective())
+    console.print_plan([], [], description=described, resolution="none", seconds={SUBJECT.configure({}): 1.0}, n_workers=2)
     lines = [line for line in capsys.readouterr().out.splitlines() if re.match(pattern, line)]
     assert [line.split(":")[0] for line in lines] == ["0 trials", "resolution", "estimated time"]
     assert nothing in lines[0]
