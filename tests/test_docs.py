@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pytest
 
-import analyze_results
-import grid_search_experiments
-from gridstudy.core.study import HYPERPARAMETERS, TrialConfig
-from gridstudy.fashion.experiments import GROUPS, TABLES, read_study_file, select_experiments
-from tests.conftest import DATA
+from gridstudy.cli import analyse, run_arguments
+from gridstudy.core.selection import read_study_file, select_experiments
+from gridstudy.core.trial import TrialConfig
+from gridstudy.fashion.experiments import FOLLOW_UP, GROUPS, STUDY
+from gridstudy.fashion.subject import SUBJECT
+from tests.conftest import IDENTITY
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "README_EXECUTION.md"
-SCRIPTS = {"grid_search_experiments.py": grid_search_experiments, "analyze_results.py": analyze_results}
+SCRIPTS = {"grid_search_experiments.py": run_arguments, "analyze_results.py": analyse}
 FLAGS_OF_OTHERS = {
     "--index-url",
     "--head",
@@ -30,6 +31,7 @@ FLAGS_OF_OTHERS = {
     "--include-dashboard",
     "--port",
     "--backend-store-uri",
+    "--upgrade",
 }
 """Flags of pip, ray and mlflow that the guide shows."""
 
@@ -84,7 +86,8 @@ def slug(heading: str) -> str:
 def test_the_guide_lists_the_flags_that_the_parser_has(script):
     rows = table_rows(section(f"{script}: every flag"))
     listed = {word for row in rows for span in code_spans(row[0]) for word in span.split() if word.startswith("-")}
-    elsewhere = {word for title in ("From a laptop to a cluster", "MLflow") for row in table_rows(section(title))
+    elsewhere = {word for title in ("From a laptop to a cluster", "MLflow", "Results of other programs")
+                 for row in table_rows(section(title))
                  for span in code_spans(row[0]) for word in span.split() if word.startswith("--")}  # fmt: skip
     known = options(SCRIPTS[script].build_parser())
     assert listed <= known, f"documented, but no flag: {sorted(listed - known)}"
@@ -102,14 +105,17 @@ def test_commands_shown_parse(page):
     for script, words in commands(page):
         arguments = SCRIPTS[script].build_parser().parse_args(words)
         if script == "analyze_results.py":
-            analyze_results.parse_margin(arguments.margin)
+            analyse.parse_margin(arguments.margin)
             continue
-        study = arguments.study and ROOT / arguments.study
-        own = read_study_file(study) if study and study.is_file() else []
-        overrides = grid_search_experiments.parse_overrides(arguments.overrides)
-        select_experiments(arguments.experiments, overrides=overrides, own=own)
-        grid_search_experiments.parse_seeds(arguments.seeds or "5")
-        grid_search_experiments.parse_workers(arguments.workers)
+        run_arguments.parse_seeds(arguments.seeds or "5")
+        run_arguments.parse_workers(arguments.workers)
+        if arguments.subject is None:
+            study = arguments.study and ROOT / arguments.study
+            own = read_study_file(study, SUBJECT) if study and study.is_file() else []
+            overrides = run_arguments.parse_overrides(arguments.overrides, SUBJECT)
+            names = [name for name in arguments.experiments if not name.isdecimal()]
+            if own or not arguments.study:
+                select_experiments(SUBJECT, names, overrides=overrides, own=own)
 
 
 def test_the_guide_shows_commands_of_both_scripts():
@@ -126,16 +132,18 @@ def test_every_experiment_stands_in_its_group():
     assert tuple(listed["follow-up"]) == GROUPS["follow-up"]
     assert set(GROUPS["all"]) - set(GROUPS["quick"]) == set(listed["quick"])
     assert set(listed) == set(GROUPS)
-    assert {name for names in listed.values() for name in names} == set(TABLES)
+    assert {name for names in listed.values() for name in names} == {table["name"] for table in STUDY + FOLLOW_UP}
 
 
 def test_every_hyperparameter_is_named():
-    assert set(HYPERPARAMETERS) <= set(code_spans(section("Experiments of your own")))
+    assert set(SUBJECT.search_space.names) <= set(code_spans(section("Experiments of your own")))
 
 
 def test_tensorboard_filters_match_real_run_names():
-    experiments = select_experiments(["all", "follow-up"])
-    trials = [TrialConfig(c, seed, **DATA) for e in experiments for c in e.configurations for seed in range(5)]
+    experiments = select_experiments(SUBJECT, ["all", "follow-up"])
+    trials = [
+        TrialConfig(SUBJECT.name, c, seed, IDENTITY) for e in experiments for c in e.configurations for seed in range(5)
+    ]
     runs = {f"{trial.trial_id}/20260101-120000": trial for trial in trials}
     filters = [code_spans(row[0])[0] for row in table_rows(section("TensorBoard, step by step"))[1:]]
     shown = {pattern: {run for run in runs if re.search(pattern, run)} for pattern in filters}
@@ -170,7 +178,7 @@ def test_links_and_pictures_exist(page):
 @cache
 def texts_in_the_code() -> tuple[str, ...]:
     """Every string of the program, what is computed in it as `…`."""
-    files = [*ROOT.glob("gridstudy/*.py"), *(ROOT / script for script in SCRIPTS)]
+    files = [*ROOT.glob("gridstudy/**/*.py"), *(ROOT / script for script in SCRIPTS)]
     nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
     joined = ("".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
               for node in nodes if isinstance(node, ast.JoinedStr))  # fmt: skip
@@ -183,7 +191,7 @@ def messages() -> list[str]:
 
 @pytest.mark.parametrize("message", messages())
 def test_messages_explained_are_those_of_the_program(message):
-    parts = [part for part in message.split("…") if len(part) > 3]
+    parts = [part.strip() for part in message.split("…") if len(part.strip()) > 3]
     assert parts
     for part in parts:
         assert any(part in text for text in texts_in_the_code()), part

@@ -360,7 +360,9 @@ def test_the_lines_of_the_dry_run_that_the_script_looks_for_are_there(functions,
     (pattern,) = re.findall(r"-match '(\^\(.*\))'", words(functions["Get-DryRunSummary"]))
     (nothing,) = re.findall(r"-match '( 0 missing.*)'", words(functions["Confirm-Training"]))
     described = Description("any", Objective())
-    console.print_plan([], [], description=described, resolution="none", seconds={SUBJECT.configure({}): 1.0}, n_workers=2)
+    console.print_plan(
+        [], [], description=described, resolution="none", seconds={SUBJECT.configure({}): 1.0}, n_workers=2
+    )
     lines = [line for line in capsys.readouterr().out.splitlines() if re.match(pattern, line)]
     assert [line.split(":")[0] for line in lines] == ["0 trials", "resolution", "estimated time"]
     assert nothing in lines[0]

@@ -47,7 +47,7 @@ exit code: 0 done, 2 bad usage or nothing to analyse, 130 interrupted; with --ch
 def build_parser(command: str = "python analyze_results.py") -> argparse.ArgumentParser:
     """The command line, without any import that takes time."""
     parser = Parser(
-        description=DESCRIPTION, epilog=EPILOG.format(command=command), allow_abbrev=False,
+        prog=command, description=DESCRIPTION, epilog=EPILOG.format(command=command), allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add = parser.add_argument

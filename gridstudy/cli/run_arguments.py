@@ -40,7 +40,7 @@ exit code: 0 all trials complete, 1 some trial failed, 2 bad usage or data, 130 
 def build_parser(command: str = "python grid_search_experiments.py") -> argparse.ArgumentParser:
     """The command line, without any import that takes time."""
     parser = Parser(
-        description=DESCRIPTION, epilog=EPILOG.format(command=command), allow_abbrev=False,
+        prog=command, description=DESCRIPTION, epilog=EPILOG.format(command=command), allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add = parser.add_argument

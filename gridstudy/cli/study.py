@@ -13,7 +13,7 @@ from gridstudy.core.errors import StudyError
 from gridstudy.core.experiment import Experiment
 from gridstudy.core.space import Configuration
 from gridstudy.core.subject import Data, Description, Subject
-from gridstudy.core.trial import TrialState
+from gridstudy.core.trial import UNKNOWN, TrialState
 from gridstudy.records.plans import find_plan
 from gridstudy.running.planning import (
     PlannedTrial,
@@ -188,6 +188,7 @@ class StudyRun:
         with lock_logdir(self.logdir, warn=self.warn) as lock:
             prepare_logdir(self.logdir)
             planned = self.plan()
+            self._warn_of_other_source(planned)
             n_left = sum(p.state is not TrialState.COMPLETE for p in planned)
             # choosing a device may import torch, which takes longer than finding that nothing is left
             device, reason = self.choose_device() if n_left or self.until else ("", "")
@@ -196,6 +197,18 @@ class StudyRun:
             if not self.until:
                 return self._run_round(planned, self._record, device=device, lock=lock, progress=progress())
             return self._run_until(device, lock, progress=progress, report=report)
+
+    def _warn_of_other_source(self, planned: Sequence[PlannedTrial]) -> None:
+        """Say once where complete trials were made by other source code than the one that would run now."""
+        from gridstudy.running.trials import digest_source
+
+        now = digest_source(self.source)
+        others = [p for p in planned if p.run is not None and p.run.source not in (now, UNKNOWN)]
+        if others:
+            self.warn(
+                f"the source of {self.subject.name} has changed since {len(others)} of these trials were trained; "
+                "if that changes outcomes, raise its training_version, and they are trained again"
+            )
 
     def _run_round(
         self, planned: Sequence[PlannedTrial], record: Callable[[], None], *, device: str, lock: Lock,

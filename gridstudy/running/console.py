@@ -104,7 +104,7 @@ def _values(experiment: Experiment, name: str, subject: Subject) -> str:
 def print_setting(data: Data, *, device: str, reason: str, n_workers: int | None) -> None:
     """Data, splits and device of this run; `n_workers` None: all that a cluster has; no device: nothing is left."""
     out = _out()
-    origin = f" from {data.origin}" if data.origin else ""
+    origin = f" ({data.origin})" if data.origin else ""
     out.print(f"data    {data.identity.dataset}{origin}", soft_wrap=True)
     for label in data.labels:
         out.print(f"NOTE    {label}", soft_wrap=True)

@@ -162,10 +162,12 @@ def _lengths(curves: Mapping[str, tuple[float, ...]]) -> str:
 def _describe(subject: Subject, source: SubjectSource, device: str) -> dict[str, Any]:
     """Machine, device, arithmetic and source, which a process has once."""
     own = dict(subject.describe_machine(device)) if subject.describe_machine else {}
-    core = Path(__file__).parents[1] / "core"
-    return {
-        **describe_machine(subject.packages), **own, "source": source_digest([core, *source.files()])
-    }  # fmt: skip
+    return {**describe_machine(subject.packages), **own, "source": digest_source(source)}
+
+
+def digest_source(source: SubjectSource) -> str:
+    """A digest of the code that a trial imports: the core's and the subject's."""
+    return source_digest([Path(__file__).parents[1] / "core", *source.files()])
 
 
 class _FlatTrial:

@@ -73,7 +73,7 @@ def test_the_list_has_one_line_per_experiment_and_a_name_or_its_number_shows_eve
 
 def test_every_run_says_data_split_and_device(run):
     _, out, _ = run("depth", *TINY)
-    assert "data    garments-small from drawn by" in out
+    assert "data    garments-small (drawn by" in out
     assert "device  cpu (torch finds no GPU), " in out or "device  cuda" in out
 
 

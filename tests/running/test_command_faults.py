@@ -173,3 +173,16 @@ def test_progress_that_cannot_be_written_ends_no_study(tmp_path):
         ended = subprocess.run([*command, *options], stderr=full, stdout=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == 0
     assert "3 of 3 trials complete" in ended.stdout
+
+
+def test_a_source_that_changed_since_its_records_were_made_is_said_once(tmp_path):
+    subject = tmp_path / "own_digits.py"
+    subject.write_text(DIGITS.read_text(encoding="utf-8"), encoding="utf-8")
+    command = ["learning_rate", "--subject", subject, "--seeds", "1", "--logdir", tmp_path / "logs"]
+    for text in ("", "# changed\n"):
+        subject.write_text(subject.read_text(encoding="utf-8") + text, encoding="utf-8")
+        ended = subprocess.run(
+            [sys.executable, ROOT / "grid_search_experiments.py", *command], capture_output=True, text=True, check=True
+        )
+        warnings = [line for line in ended.stderr.splitlines() if "raise its training_version" in line]
+        assert len(warnings) == bool(text)
