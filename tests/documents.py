@@ -128,8 +128,7 @@ def code_spans(text: str) -> list[str]:
 
 def reference(name: str) -> pd.DataFrame:
     """A table of the reference study."""
-    place = ROOT / "reference" / f"{name}.csv"
-    return pd.read_csv(place if place.exists() else ROOT / "reference" / "tables" / f"{name}.csv", keep_default_na=False)
+    return pd.read_csv(ROOT / "reference" / "tables" / f"{name}.csv", keep_default_na=False)
 
 
 def result_rows() -> list[list[str]]:
@@ -147,11 +146,10 @@ def result_rows() -> list[list[str]]:
 
 def difference(row: dict[str, object]) -> str:
     """A contrast in words: `10 over 5: +1.36 [0.55, 2.16]`."""
-    first, second = (str(row[name]).removesuffix(" (baseline)").partition(":")[0] for name in ("first_label", "second_label"))  # fmt: skip
+    labels = (str(row[f"{side}_label"]).removesuffix(" (baseline)") for side in ("first", "second"))
+    first, second = (label.partition(":")[0] for label in labels)
     joined = f"{first} over {second}" if row["relation"] == "order" else f"{first} against {second}"
-    value, low, high = (
-        100 * float(str(row[f"accuracy_difference{end}"])) for end in ("", "_low", "_high")
-    )
+    value, low, high = (100 * float(str(row[f"accuracy_difference{end}"])) for end in ("", "_low", "_high"))
     return f"{joined}: {value:+.2f} [{low:.2f}, {high:.2f}]"
 
 

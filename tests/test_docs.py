@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
+import io
 import re
-import shlex
-from collections.abc import Iterator
+import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from gridstudy.cli import analyse, run_arguments
@@ -18,8 +21,22 @@ from gridstudy.core.trial import TrialConfig
 from gridstudy.fashion.experiments import FOLLOW_UP, GROUPS, STUDY
 from gridstudy.fashion.subject import SUBJECT
 from tests.conftest import IDENTITY
+from tests.documents import (
+    ROOT,
+    blocks,
+    code_spans,
+    our_commands,
+    output_of,
+    reference,
+    result_rows,
+    room_rows,
+    section,
+    table_rows,
+    without_what_varies,
+)
+from tests.test_layout import imported
 
-ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 GUIDE = ROOT / "README_EXECUTION.md"
 SCRIPTS = {"grid_search_experiments.py": run_arguments, "analyze_results.py": analyse}
 FLAGS_OF_OTHERS = {
@@ -42,34 +59,6 @@ def documents() -> list[Path]:
     return [page for page in pages if page.name not in ("report.md", "report_template.md")]
 
 
-def section(title: str) -> str:
-    """The text under a heading of the second level."""
-    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", GUIDE.read_text(encoding="utf-8"), re.M | re.S)
-    assert found, f"{GUIDE.name} has no section {title!r}"
-    return found[1]
-
-
-def table_rows(text: str) -> list[list[str]]:
-    rows = re.findall(r"^ *\|(.+)\| *$", text, re.M)
-    cells = [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", row)] for row in rows]
-    return [row for row in cells if not set(row[0]) <= set("- ")]
-
-
-def code_spans(text: str) -> list[str]:
-    return re.findall(r"`([^`]+)`", text)
-
-
-def commands(page: Path) -> Iterator[tuple[str, list[str]]]:
-    """Script and arguments of each command of ours in the fenced blocks of a page."""
-    text = page.read_text(encoding="utf-8")
-    for block in re.findall(r"^ *```(?:bash|powershell|sh|console)\n(.*?)^ *```", text, re.M | re.S):
-        for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
-            script = next((word for word in words if word in SCRIPTS), None)
-            if script:
-                yield script, words[words.index(script) + 1 :]
-
-
 def options(parser: argparse.ArgumentParser) -> set[str]:
     return {option for action in parser._actions for option in action.option_strings}
 
@@ -84,25 +73,26 @@ def slug(heading: str) -> str:
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_the_guide_lists_the_flags_that_the_parser_has(script):
-    rows = table_rows(section(f"{script}: every flag"))
+    rows = table_rows(section(GUIDE, f"{script}: every flag"))
     listed = {word for row in rows for span in code_spans(row[0]) for word in span.split() if word.startswith("-")}
     elsewhere = {word for title in ("From a laptop to a cluster", "MLflow", "Results of other programs")
-                 for row in table_rows(section(title))
+                 for row in table_rows(section(GUIDE, title))
                  for span in code_spans(row[0]) for word in span.split() if word.startswith("--")}  # fmt: skip
     known = options(SCRIPTS[script].build_parser())
     assert listed <= known, f"documented, but no flag: {sorted(listed - known)}"
     assert known <= listed | elsewhere, f"not documented: {sorted(known - listed - elsewhere)}"
 
 
-def test_every_flag_that_the_guide_mentions_exists():
+@pytest.mark.parametrize("page", documents(), ids=lambda page: page.name)
+def test_every_flag_that_a_document_mentions_exists(page):
     known = set().union(*(options(script.build_parser()) for script in SCRIPTS.values())) | FLAGS_OF_OTHERS
-    mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", GUIDE.read_text(encoding="utf-8")))
+    mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text(encoding="utf-8")))
     assert mentioned <= known
 
 
 @pytest.mark.parametrize("page", documents(), ids=lambda page: page.name)
 def test_commands_shown_parse(page):
-    for script, words in commands(page):
+    for script, words in our_commands(page):
         arguments = SCRIPTS[script].build_parser().parse_args(words)
         if script == "analyze_results.py":
             analyse.parse_margin(arguments.margin)
@@ -119,14 +109,14 @@ def test_commands_shown_parse(page):
 
 
 def test_the_guide_shows_commands_of_both_scripts():
-    assert {script for script, _ in commands(GUIDE)} == set(SCRIPTS)
+    assert {script for script, _ in our_commands(GUIDE)} == set(SCRIPTS)
 
 
 # --- names ---------------------------------------------------------------------------------------------------------
 
 
 def test_every_experiment_stands_in_its_group():
-    rows = table_rows(section("grid_search_experiments.py: every flag"))
+    rows = table_rows(section(GUIDE, "grid_search_experiments.py: every flag"))
     listed = {code_spans(row[1])[-1]: code_spans(row[0]) for row in rows if len(row) == 2 and code_spans(row[1])}
     assert tuple(listed["all"]) == GROUPS["all"]
     assert tuple(listed["follow-up"]) == GROUPS["follow-up"]
@@ -136,7 +126,7 @@ def test_every_experiment_stands_in_its_group():
 
 
 def test_every_hyperparameter_is_named():
-    assert set(SUBJECT.search_space.names) <= set(code_spans(section("Experiments of your own")))
+    assert set(SUBJECT.search_space.names) <= set(code_spans(section(GUIDE, "Experiments of your own")))
 
 
 def test_tensorboard_filters_match_real_run_names():
@@ -145,7 +135,7 @@ def test_tensorboard_filters_match_real_run_names():
         TrialConfig(SUBJECT.name, c, seed, IDENTITY) for e in experiments for c in e.configurations for seed in range(5)
     ]
     runs = {f"{trial.trial_id}/20260101-120000": trial for trial in trials}
-    filters = [code_spans(row[0])[0] for row in table_rows(section("TensorBoard, step by step"))[1:]]
+    filters = [code_spans(row[0])[0] for row in table_rows(section(GUIDE, "TensorBoard, step by step"))[1:]]
     shown = {pattern: {run for run in runs if re.search(pattern, run)} for pattern in filters}
     assert all(0 < len(found) < len(runs) for found in shown.values())
     epochs = next(e for e in experiments if e.name == "epochs")
@@ -153,6 +143,124 @@ def test_tensorboard_filters_match_real_run_names():
     for experiment in experiments:
         found = {runs[run].configuration for run in runs if re.search(experiment.tensorboard_filter, run)}
         assert found == set(experiment.configurations)
+
+
+# --- README: its numbers, its rooms and the outputs that it shows ---------------------------------------------------
+
+
+def points(value: float, digits: int = 1) -> str:
+    return f"{100 * value:.{digits}f}"
+
+
+def leads(experiment: str, contrast: str) -> tuple[str, int]:
+    """The difference and interval of a contrast of the reference study in words, and its number of seeds."""
+    table = reference("contrasts")
+    (row,) = table[(table["experiment"] == experiment) & (table["contrast"] == contrast)].to_dict("records")
+    low, high = (points(float(row[f"accuracy_difference_{end}"])) for end in ("low", "high"))
+    return f"{points(float(row['accuracy_difference']))} points of validation accuracy [{low}, {high}]", int(row["n"])
+
+
+def prose(page: Path) -> str:
+    return " ".join(page.read_text(encoding="utf-8").split())
+
+
+def test_readme_leads_with_what_the_reference_study_found():
+    text = prose(README)
+    epochs, n_epochs = leads("epochs", "epochs 10 > epochs 5")
+    units, n_units = leads("units", "units1 256, units2 256 > units1 64, units2 64")
+    assert f"ten epochs beat five by {epochs} (n = {n_epochs} seeds)" in text
+    assert f"two of 64 by {units.replace(' of validation accuracy', '')} (n = {n_units})" in text
+    verdicts = reference("verdicts").set_index("experiment")["verdict"]
+    assert (verdicts[["units", "optimizer"]] == "supported").all()
+    assert verdicts["depth"] == "cannot tell"
+    counts = verdicts.value_counts()
+    assert (len(verdicts), counts["supported"], counts["cannot tell"]) == (12, 9, 3)
+    assert "Of twelve hypotheses nine are supported; three," in text
+    open_ones = reference("verdicts").query("verdict == 'cannot tell'")
+    assert set(open_ones["n_seeds"]) == {80}
+    assert "undecided at 80 seeds" in text
+
+
+def test_readme_counts_the_trials_of_the_reference_study():
+    facts = reference("study_facts").set_index("quantity")["value"].astype(float)
+    n_fixed = facts["configurations analysed"] * facts["seeds"]
+    assert f"It took {facts['trials complete']:,.0f} trials" in prose(README)
+    assert f"would have taken {n_fixed:,.0f}" in prose(README)
+
+
+def test_the_levels_of_the_intervals_are_those_of_the_reference_study():
+    contrasts = reference("contrasts")
+    first, later = contrasts["n"] == 5, contrasts["n"] > 5
+    assert set(contrasts[first]["confidence"]) == {0.96}
+    assert set(contrasts[later]["confidence"]) == {0.9975}
+    assert "96 % intervals where n is 5 and 99.75 % intervals where it is larger" in prose(README)
+
+
+def test_readme_shows_the_results_of_the_reference_study():
+    rows = table_rows(section(README, "Results of the reference study"))
+    assert rows[1:] == result_rows()
+
+
+def test_readme_maps_every_room():
+    rows = table_rows(section(README, "The map"))
+    assert [row for row in rows if row[0].startswith("`gridstudy/")] == room_rows()
+
+
+def test_readme_quotes_the_benchmark_as_it_was_measured():
+    table = pd.read_csv(ROOT / "benchmarks" / "results.csv")
+    for name, words in (("ours, five seeds: time", "five seeds took"), ("naive: time", "took")):
+        seconds = table[table["quantity"] == name]["value"]
+        assert f"{words} {seconds.median():.0f} s [{seconds.min():.0f}, {seconds.max():.0f}]" in prose(README)
+
+
+def test_readme_shows_what_its_commands_print(tmp_path):
+    shown = blocks(README)
+    (position,) = [i for i, block in enumerate(shown) if "--subject" in block.text]
+    printed = output_of(shown[position], folder=tmp_path)
+    assert without_what_varies(printed) == without_what_varies(shown[position + 1].text)
+    (last,) = [block.text for block in shown if block.text.startswith("wrote ")]
+    last_printed = without_what_varies(printed).splitlines()[-1]
+    assert re.sub(r"\d+ figures", "", without_what_varies(last)) == re.sub(r"\d+ figures", "", last_printed)
+
+
+def test_readme_shows_what_its_python_prints(monkeypatch):
+    shown = blocks(README)
+    (position,) = [i for i, block in enumerate(shown) if block.language == "python"]
+    monkeypatch.chdir(ROOT)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile(shown[position].text, README.name, "exec"), {})
+    assert printed.getvalue() == shown[position + 1].text
+
+
+# --- dependencies --------------------------------------------------------------------------------------------------
+
+IMPORT_NAMES = {"tomli-w": "tomli_w", "mads-datasets": "mads_datasets", "protobuf": "google"}
+OPTIONAL = {"ray", "psutil", "mlflow", "optuna", "pyarrow"}
+PINNED_FOR_OTHERS = {"sqlalchemy"}
+"""Held back for the sake of mltrainer's mlflow, and imported by nobody of ours."""
+
+
+def roots_imported() -> set[str]:
+    names = {name.split(".")[0] for file in ROOT.glob("gridstudy/**/*.py") for name in imported(file)}
+    return names - sys.stdlib_module_names - {"gridstudy"}
+
+
+def roots_declared() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = {re.split(r"[<>=\[]", text)[0] for text in project["dependencies"]}
+    return {IMPORT_NAMES.get(name, name) for name in names}
+
+
+def test_every_declared_dependency_is_imported_by_the_product():
+    assert roots_declared() - PINNED_FOR_OTHERS <= roots_imported()
+
+
+def test_every_imported_package_is_declared():
+    assert roots_imported() - OPTIONAL <= roots_declared()
+
+
+def test_the_product_draws_with_seaborn_and_loads_with_mads_datasets():
+    assert {"seaborn", "mads_datasets"} <= roots_imported()
 
 
 # --- links ---------------------------------------------------------------------------------------------------------
@@ -186,7 +294,7 @@ def texts_in_the_code() -> tuple[str, ...]:
 
 
 def messages() -> list[str]:
-    return [code_spans(row[0])[0] for row in table_rows(section("What a message means")) if row[0] != "message"]
+    return [code_spans(row[0])[0] for row in table_rows(section(GUIDE, "What a message means")) if row[0] != "message"]
 
 
 @pytest.mark.parametrize("message", messages())
