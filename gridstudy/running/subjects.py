@@ -58,8 +58,9 @@ class SubjectSource:
             file = importlib.import_module(self.module).__file__
             return sorted(Path(file or "").parent.glob("*.py"))
         folder = self.path.parent.resolve()
-        loaded = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-        return sorted({Path(file) for file in loaded if file and Path(file).resolve().parent == folder})
+        loaded = [Path(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())]
+        # torch registers modules under relative names of files that do not exist
+        return sorted({path for path in loaded if path.is_absolute() and path.resolve().parent == folder})
 
 
 def source_of_file(path: Path) -> SubjectSource:

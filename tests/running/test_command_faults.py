@@ -79,10 +79,10 @@ def test_a_trial_beyond_its_time_is_ended_and_recorded(tmp_path, monkeypatch, ca
         "    gs.Objective('score'), experiments=[{'name': 'sizes', 'scientific': ['size'],\n"
         "    'grid': {'size': [1, 2]}}])\n"
     )
-    assert main(["--subject", "slow.py", "--seeds", "1", "--workers", "2", "--trial-timeout", "3s"]) == 1
+    assert main(["--subject", "slow.py", "--seeds", "1", "--workers", "2", "--trial-timeout", "8s"]) == 1
     assert len(list(find_results(Path("modellogs")))) == 1
     (error,) = Path("modellogs").rglob(ERROR_FILE)
-    assert "no result within 3 s" in error.read_text()
+    assert "no result within 8 s" in error.read_text()
 
 
 def test_a_home_folder_in_a_path_is_the_users(tmp_path, monkeypatch, small_data):
