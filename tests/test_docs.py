@@ -188,6 +188,14 @@ def test_readme_counts_the_trials_of_the_reference_study():
     assert f"would have taken {n_fixed:,.0f}" in prose(README)
 
 
+def test_readme_states_the_simulated_rate_of_false_claims():
+    page = (ROOT / "docs" / "simulations.md").read_text(encoding="utf-8")
+    heading, *rows = table_rows(page.partition("G5: a study without any effect")[2].partition("G5:")[0])
+    promised = [i for i, name in enumerate(heading) if name and "no promise" not in name]
+    rates = [float(row[i].strip("*%")) for row in rows for i in promised]
+    assert f"it did so in {min(rates)} to {max(rates)} %" in prose(README)
+
+
 def test_the_levels_of_the_intervals_are_those_of_the_reference_study():
     contrasts = reference("contrasts")
     first, later = contrasts["n"] == 5, contrasts["n"] > 5
