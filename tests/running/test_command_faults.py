@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import gridstudy as gs
-from benchmarks.chaos import hear_interruptions
+from benchmarks.chaos.studies import hear_interruptions
 from grid_search_experiments import main
 from gridstudy.core.subject import Data
 from gridstudy.core.trial import DataIdentity

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import analyze_results
-from benchmarks.chaos import hear_interruptions
+from benchmarks.chaos.studies import hear_interruptions
 from grid_search_experiments import main
 from gridstudy.cli.run_arguments import build_parser
 from gridstudy.core.errors import StudyError
@@ -1000,7 +1000,7 @@ def test_a_second_ctrl_c_stops_at_once_and_leaves_no_process(tmp_path):
 
 ENTRY_SCRIPT = """
 import signal, sys
-from benchmarks.chaos import hear_interruptions
+from benchmarks.chaos.studies import hear_interruptions
 from grid_search_experiments import main
 print("here", flush=True)
 code = main(sys.argv[1:])
