@@ -88,3 +88,7 @@ def train_and_tell_cores(job):
     weights = torch.ones(256, 256, requires_grad=True)
     (weights @ weights).sum().backward()
     return os.sched_getaffinity(0)
+
+
+def tell_pid(job):
+    return os.getpid()

@@ -6,6 +6,7 @@ import io
 import tempfile
 import traceback
 import zipfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from gridstudy.core.trial import TrialConfig
 from gridstudy.records.trials import ERROR_FILE, RESULT_FILE, clear_trial, read_result, trial_folder, write_result
 from gridstudy.running.launchers import Crashed, Finished
 from gridstudy.running.subjects import SubjectSource
-from gridstudy.running.trials import train_trial
+from gridstudy.running.trials import known_result, or_stop, train_trial
 
 
 def train_remotely(trial: TrialConfig, *, source: SubjectSource, data: Data, device: str, attempt: int) -> bytes:
@@ -51,9 +52,17 @@ def pack_folder(folder: Path) -> bytes:
     return archive.getvalue()
 
 
-def place_trial(trial: TrialConfig, packed: bytes, *, logdir: Path) -> Finished | Crashed:
-    """Put a trial's folder where it would be had it been trained here; its result comes last and completes it."""
+def place_trial(
+    trial: TrialConfig, packed: bytes, *, logdir: Path, check: Callable[[], None] = lambda: None
+) -> Finished | Crashed:
+    """Put a trial's folder where it would be had it been trained here; its result comes last and completes it.
+
+    A result that is there is kept. `check` raises StudyError where the log directory is no longer held.
+    """
     folder = trial_folder(logdir, trial)
+    or_stop(check)
+    if (known := known_result(folder, trial)) is not None:
+        return Finished(trial, known)
     clear_trial(folder)
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         names = archive.namelist()

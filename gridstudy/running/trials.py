@@ -59,18 +59,19 @@ def run_trial(
     `check` raises StudyError where the log directory is no longer held, and is called before the result is placed.
     """
     folder = trial_folder(logdir, trial)
-    if (known := _known_result(folder, trial)) is not None:
+    if (known := known_result(folder, trial)) is not None:
         return known
     clear_trial(folder)
     result, run = train_trial(trial, folder, source=source, data=data, device=device, attempt=attempt)
-    _or_stop(check)
-    if (known := _known_result(folder, trial)) is not None:  # of another runner, whose lock did not reach us
+    or_stop(check)
+    if (known := known_result(folder, trial)) is not None:  # of another runner, whose lock did not reach us
         return known
     write_result(folder, result, run)
     return result, run
 
 
-def _known_result(folder: Path, trial: TrialConfig) -> tuple[TrialResult, TrialRun] | None:
+def known_result(folder: Path, trial: TrialConfig) -> tuple[TrialResult, TrialRun] | None:
+    """The result that lies in the trial's folder, if it is whole and this trial's."""
     try:
         result, run = read_result(folder / RESULT_FILE)
         check_same_trial(result.trial, trial)
@@ -108,7 +109,7 @@ def train_trial(
         TOMLSerializer.save(_FlatTrial(trial), folder / TRIAL_FILE)
         outcome = subject.train(trial, data.content, folder, device, epochs)
     if subject.check_content is not None:
-        _or_stop(partial(subject.check_content, data.content))
+        or_stop(partial(subject.check_content, data.content))
     result = check_outcome(trial, outcome, epochs.curves(), objective=subject.objective, data=data)
     n_epochs = result.n_epochs
     run = TrialRun(
@@ -122,7 +123,8 @@ def train_trial(
     return result, run
 
 
-def _or_stop(check: Callable[[], None]) -> None:
+def or_stop(check: Callable[[], None]) -> None:
+    """Call `check`; what it refuses ends the study."""
     try:
         check()
     except StudyError as error:

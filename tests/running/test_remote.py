@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gridstudy.core.errors import StopStudy, StudyError
 from gridstudy.core.subject import Data
 from gridstudy.core.trial import DataIdentity, TrialConfig, TrialState
 from gridstudy.fashion.subject import SUBJECT
@@ -85,3 +86,24 @@ def test_a_trial_whose_result_is_cut_on_the_way_is_not_complete(tmp_path, trial,
     with pytest.raises(Exception, match="cut short"):
         place_trial(trial, pack_folder(tmp_path / "node"), logdir=tmp_path / "logs")
     assert trial_status(tmp_path / "logs", trial).state is not TrialState.COMPLETE
+
+
+def test_a_result_that_is_there_is_kept_when_an_equal_trial_arrives(tmp_path, trial):
+    (tmp_path / "node").mkdir()
+    write_result(tmp_path / "node", fake_result(trial), fake_run(attempt=2))
+    folder = trial_folder(tmp_path / "logs", trial)
+    folder.mkdir(parents=True)
+    write_result(folder, fake_result(trial), fake_run(attempt=1))
+    event = place_trial(trial, pack_folder(tmp_path / "node"), logdir=tmp_path / "logs")
+    assert event.value[1].attempt == read_result(folder / RESULT_FILE)[1].attempt == 1
+
+
+def test_nothing_is_placed_in_a_log_directory_that_is_no_longer_held(tmp_path, trial):
+    def lost():
+        raise StudyError("the lock was removed")
+
+    (tmp_path / "node").mkdir()
+    write_result(tmp_path / "node", fake_result(trial), fake_run())
+    with pytest.raises(StopStudy, match="the lock was removed"):
+        place_trial(trial, pack_folder(tmp_path / "node"), logdir=tmp_path / "logs", check=lost)
+    assert not (tmp_path / "logs").exists()
