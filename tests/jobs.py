@@ -92,3 +92,12 @@ def train_and_tell_cores(job):
 
 def tell_pid(job):
     return os.getpid()
+
+
+def fail_in_a_thread(job):
+    import threading
+
+    thread = threading.Thread(target=fail_on_odd, args=(1,))
+    thread.start()
+    thread.join()
+    return job

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import tempfile
+import threading
 import traceback
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -38,9 +40,16 @@ def train_remotely(trial: TrialConfig, *, source: SubjectSource, data: Data, dev
 def set_up_process(source: SubjectSource) -> None:
     """Do once per worker process what the subject asks for; logs go to the trials' files, not to the terminal."""
     logger.remove()
+    threading.excepthook = _log_thread_fault
     subject = source.load()
     if subject.set_up_worker is not None:
         subject.set_up_worker()
+
+
+def _log_thread_fault(fault: threading.ExceptHookArgs) -> None:
+    """Log what ended a thread, such as TensorBoard's writer; the trial fails by itself if it needs the thread."""
+    with suppress(OSError):
+        logger.error("{}: {}", fault.exc_type.__name__, fault.exc_value)
 
 
 def pack_folder(folder: Path) -> bytes:

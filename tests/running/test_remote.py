@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,11 +20,12 @@ from gridstudy.records.trials import (
     trial_status,
     write_result,
 )
-from gridstudy.running.launchers import Crashed, Finished
-from gridstudy.running.remote import pack_folder, place_trial, train_remotely
+from gridstudy.running.launchers import Crashed, Finished, LocalLauncher, Started
+from gridstudy.running.remote import pack_folder, place_trial, set_up_process, train_remotely
 from gridstudy.running.subjects import SubjectSource
 from gridstudy.running.trials import run_trial, train_trial
 from tests.conftest import fake_result, fake_run
+from tests.jobs import fail_in_a_thread
 
 HOW = {"source": SubjectSource(module="gridstudy.fashion.subject"), "device": "cpu", "attempt": 1}
 
@@ -107,3 +109,9 @@ def test_nothing_is_placed_in_a_log_directory_that_is_no_longer_held(tmp_path, t
     with pytest.raises(StopStudy, match="the lock was removed"):
         place_trial(trial, pack_folder(tmp_path / "node"), logdir=tmp_path / "logs", check=lost)
     assert not (tmp_path / "logs").exists()
+
+
+def test_a_thread_that_fails_in_a_worker_leaves_no_traceback_on_the_terminal(capfd):
+    launcher = LocalLauncher(1, setup=partial(set_up_process, HOW["source"]))
+    assert [type(event) for event in launcher.run(fail_in_a_thread, [1])] == [Started, Finished]
+    assert capfd.readouterr().err == ""
