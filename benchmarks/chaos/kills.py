@@ -112,12 +112,13 @@ def _strike(study: Study, fault: Fault, dice: random.Random, tally: Tally) -> Sn
     if is_under_way:
         fault(run, dice)
     ended = tally.note_end(run, study)
-    if not is_under_way or len(before) == N_TRIALS:
+    if not is_under_way:
         return None
     if fault in (kill_worker, hang_worker):
         tally.check(ended, is_false=ended.code != 0)
-        return before
-    return None if ended.code == 0 else take_snapshot(study.logdir)
+        return before if len(before) < N_TRIALS else None
+    before = take_snapshot(study.logdir)
+    return before if len(before) < N_TRIALS else None
 
 
 # --- a disk that fills up --------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Records and plans whose every value is replaced by a wrong one, with a checksum that fits: read or refused, no more."""
+"""Records and plans whose every value is replaced by wrong ones, with a checksum that fits: read or refused."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def test_whatever_a_forged_file_holds_it_is_read_or_refused(tmp_path, experiment
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
     content = read_toml(path)
     n_refused = 0
-    for place in _places(content):
-        for wrong in WRONG:
+    for number, place in enumerate(_places(content)):
+        for wrong in WRONG[number % 4 :: 4]:
             write_toml(path, _forge(content, place, wrong))
             with suppress(RecordError):
                 read(path)
                 continue
             n_refused += 1
-    assert n_refused > 300
+    assert n_refused > 80
