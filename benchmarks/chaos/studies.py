@@ -23,7 +23,7 @@ from typing import NamedTuple
 from gridstudy.records.comparison import compare_outcomes
 from gridstudy.records.tables import find_results
 from gridstudy.records.toml import RecordError
-from gridstudy.records.trials import read_result
+from gridstudy.records.trials import read_result, trial_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("batch_size", "--dataset", "garments-small", "--set", "train_steps=5", "--seeds", "2")
@@ -160,11 +160,12 @@ def count_results(logdir: Path) -> int:
 
 
 def take_snapshot(logdir: Path) -> Snapshot:
-    """The results that are complete now."""
+    """The results that are complete now, and lie where they belong."""
     found = {}
     for path in find_results(logdir):
         with suppress(RecordError, FileNotFoundError):
-            read_result(path)
+            if path.parent != trial_folder(logdir, read_result(path)[0].trial):
+                continue
             found[path] = Fingerprint(path.stat().st_ino, path.stat().st_mtime_ns)
     return found
 
