@@ -62,12 +62,26 @@ def format_table(rows: Sequence[Row]) -> str:
 
 
 def write_tables(rows: Sequence[Row], path: Path) -> None:
-    """Write the table as CSV to `path`, and as Markdown beside it."""
+    """Write the table as CSV to `path`, and as Markdown beside it; rows there of faults not tried now stay."""
+    rows = [*_read_others(path, rows), *rows]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Row)])
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
     path.with_suffix(".md").write_text(format_table(rows) + "\n", encoding="utf-8")
+
+
+def _read_others(path: Path, rows: Sequence[Row]) -> list[Row]:
+    """The rows of a table whose faults are not among `rows`."""
+    if not path.exists():
+        return []
+    tried, counts = {row.fault for row in rows}, [f.name for f in fields(Row) if f.type == "int"]
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            Row(fault=line["fault"], note=line["note"], **{name: int(line.get(name) or 0) for name in counts})
+            for line in csv.DictReader(file)
+            if line["fault"] not in tried
+        ]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,7 +95,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--real", type=int, default=50, metavar="N", help="kills of studies on Fashion-MNIST; 0: none (default: 50)")
     add("--data-dir", type=Path, default=REAL_DATA, metavar="DIR", help=f"Fashion-MNIST (default: {REAL_DATA})")
     add("--trials", type=int, default=1000, metavar="N", help="trials of the long run; 0 leaves it out (default: 1000)")
-    add("--only", default="", metavar="TEXT", help="try only the faults whose name contains this")
+    add(
+        "--only",
+        default="",
+        metavar="TEXT",
+        help="try only the faults whose name contains this; the rows of others stay",
+    )
     add("--seed", type=int, default=0, metavar="N", help="of the random moments (default: 0)")
     add("--output", type=Path, default=ROOT / "benchmarks" / "chaos.csv", metavar="FILE",
         help="the table as CSV, and as Markdown beside it (default: benchmarks/chaos.csv)")  # fmt: skip
