@@ -247,26 +247,31 @@ function Initialize-Venv {
 # The actions
 
 function Get-Option {
-    # The options that were chosen, as the programs take them.
+    # The options that were chosen, as the programs take them. A subject of one's own gets folders of its own.
     param([string[]] $Name)
-    foreach ($option in $Name) { if ($Chosen[$option]) { $Options[$option]; $Chosen[$option] } }
+    $folders = @{}
+    if ($Chosen['Subject']) {
+        $own = [System.IO.Path]::GetFileNameWithoutExtension($Chosen['Subject'])
+        $folders = @{ LogDir = "logs_$own"; OutputDir = $own }
+    }
+    foreach ($option in $Name) {
+        if ($Chosen[$option]) { $Options[$option]; $Chosen[$option] }
+        elseif ($folders[$option]) { $Options[$option]; $folders[$option] }
+    }
 }
 
 function Use-Choice {
-    # Choose a value, '' for the default. A subject of one's own gets folders of its own.
+    # Choose a value; '' is the default.
     param([string] $Name, [string] $Value)
     if ($Value -and ($Paths -contains $Name)) { $Value = Resolve-FullPath $Value }
     $Chosen[$Name] = $Value
-    if ($Value -and ($Name -eq 'Subject')) {
-        $own = [System.IO.Path]::GetFileNameWithoutExtension($Value)
-        if (-not $Chosen['LogDir']) { $Chosen['LogDir'] = "logs_$own" }
-        if (-not $Chosen['OutputDir']) { $Chosen['OutputDir'] = $own }
-    }
 }
 
 function Invoke-Study {
     param([string[]] $Argument)
-    $names = @($Options.Keys | Where-Object { ($_ -ne 'OutputDir') -or ($Argument -contains '--status') })
+    $names = @($Options.Keys)
+    if ($Argument -notcontains '--status') { $names = $names -ne 'OutputDir' }
+    if (($Argument -contains '--confirm') -and ($Action -eq 'Menu')) { $names = $names -ne 'Seeds' }  # it has its own
     Invoke-Program $Interpreter (@('grid_search_experiments.py') + $Argument + @(Get-Option $names))
 }
 
@@ -283,6 +288,7 @@ function Invoke-Run {
     $code = $ExitCode
     if ($code -gt 1) { return }
     Invoke-Analysis
+    if ($Action -eq 'Menu') { if ((Read-Answer 'Open the report? [y/N]') -match '^y') { Open-Report } }
     if ($code -ne 0) { $script:ExitCode = $code }
 }
 
@@ -291,7 +297,7 @@ function Open-Report {
     Invoke-Analysis '--if-outdated'
     if ($NoOpen -or ($ExitCode -ne 0)) { return }
     $open = 'import pathlib, sys, webbrowser; webbrowser.open(pathlib.Path(*sys.argv[1:]).resolve().as_uri())'
-    Invoke-Program $Interpreter (@('-c', $open) + @($Chosen['OutputDir'] | Where-Object { $_ }) + 'report.html')
+    Invoke-Program $Interpreter (@('-c', $open) + @(Get-Option 'OutputDir' | Select-Object -Last 1) + 'report.html')
 }
 
 function Open-Board {
@@ -359,6 +365,7 @@ function Show-Menu {
     if ($Board -and $Board.HasExited) { $script:Board = $null }
     if ($Board) { Write-Host "TensorBoard: $Address (t stops it)" }
     Write-Host @'
+
   1  Run all experiments                 w  What would run, and for how long
   2  Quick: all but the units grid       a  Analyse: tables, figures and the report
   3  Follow-ups                          s  Status of each experiment
