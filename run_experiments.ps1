@@ -150,6 +150,7 @@ function Resolve-FullPath {
 
 function Test-Approval {
     # True where the program is to run; with -WhatIf its command line is printed instead.
+    [CmdletBinding(SupportsShouldProcess)]
     param([string] $Command, [string[]] $Argument)
     $words = foreach ($word in @($Command) + $Argument) {
         if ($word -match '^[\w./:\\+=-]+$') { $word } else { "'" + $word.Replace("'", "''") + "'" }
@@ -452,6 +453,9 @@ try {
     foreach ($name in @($Options.Keys | Where-Object { $PSBoundParameters.ContainsKey($_) })) {
         if ((@('Analyze', 'Report', 'TensorBoard') -contains $Action) -and ($name -notmatch 'Dir$|^Subject$')) {
             throw "-Action $Action takes -LogDir, -OutputDir and -Subject; got -$name"
+        }
+        if ((@('MostSeeds', 'TimeLimit') -contains $name) -and ($Action -ne 'UntilDecided')) {
+            throw "-$name goes with -Action UntilDecided; got -Action $Action"
         }
         Use-Choice $name $PSBoundParameters[$name]
     }

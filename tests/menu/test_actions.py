@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 import sys
 import time
 import tomllib
@@ -11,14 +12,16 @@ import venv
 
 import pytest
 
-from gridstudy.cli import analyse, run_arguments
+from gridstudy.cli import analyse, board, run_arguments
 from tests.menu.shell import (
+    POWERSHELL,
     ROOT,
     SCRIPT,
     TINY,
     answers,
     assert_gone,
     end,
+    environment,
     needs_powershell,
     processes_naming,
     run,
@@ -29,7 +32,7 @@ pytestmark = needs_powershell
 RUNS = ["All", "Quick", "FollowUp", "Custom", "UntilDecided", "Confirm"]
 LOOKS = ["DryRun", "Analyze", "Status", "Report", "TensorBoard"]
 PARSERS = {
-    "grid_search_experiments.py": run_arguments, "analyze_results.py": analyse,
+    "grid_search_experiments.py": run_arguments, "analyze_results.py": analyse, "-m gridstudy board": board,
 }  # fmt: skip
 
 
@@ -37,20 +40,7 @@ PARSERS = {
 def finished(tmp_path_factory):
     """A folder in which the tiny subject has run with three seeds, and what the script printed meanwhile."""
     folder = tmp_path_factory.mktemp("a study [of] one's own")
-    done = run(
-        "-Action",
-        "Custom",
-        "-Subject",
-        TINY,
-        "-Seeds",
-        3,
-        "-LogDir",
-        "my logs",
-        "-OutputDir",
-        "out",
-        "-Yes",
-        cwd=folder,
-    )
+    done = tiny("-Action", "Custom", "-Seeds", 3, "-Yes", cwd=folder)
     return folder, done
 
 
@@ -125,9 +115,7 @@ def test_chosen_experiments_run_and_are_analysed(finished):
 
 def test_the_dry_run_and_the_status_say_what_is_there(finished):
     folder, _ = finished
-    done = run(
-        "-Action", "DryRun", "-Experiments", "small", "-Seeds", 4, "-Subject", TINY, "-LogDir", "my logs", cwd=folder
-    )
+    done = tiny("-Action", "DryRun", "-Experiments", "small", "-Seeds", 4, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "8 trials: 2 missing, 0 interrupted, 0 failed, 6 complete" in done.stdout
     started = time.monotonic()
@@ -139,14 +127,11 @@ def test_the_dry_run_and_the_status_say_what_is_there(finished):
     assert time.monotonic() - started < 15  # 2 s on a machine of one's own
 
 
-def test_an_interpreter_is_looked_up_from_the_callers_folder(finished, tmp_path):
-    folder, _ = finished
+def test_an_interpreter_is_looked_up_from_the_callers_folder(tmp_path):
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
     python.chmod(0o755)
-    done = run(
-        "-Action", "Status", "-Subject", TINY, "-LogDir", folder / "my logs", cwd=tmp_path, GRIDSTUDY_PYTHON="./python"
-    )
+    done = tiny("-Action", "Status", cwd=tmp_path, GRIDSTUDY_PYTHON="./python")
     assert done.returncode == 0, done.stderr
 
 
@@ -180,23 +165,11 @@ def test_the_exit_code_is_that_of_the_run_and_what_is_there_is_analysed(tmp_path
     assert "6 of 6 trials complete, 3 of them trained now" in done.stdout
 
 
-def test_the_exit_code_is_that_of_the_analysis_where_the_run_is_complete(finished, tmp_path):
+def test_the_exit_code_is_that_of_the_analysis_where_the_run_is_complete(finished):
     folder, _ = finished
-    taken = tmp_path / "file"
-    taken.touch()
-    done = run(
-        "-Action",
-        "Quick",
-        "-Subject",
-        TINY,
-        "-Seeds",
-        3,
-        "-LogDir",
-        folder / "my logs",
-        "-OutputDir",
-        taken,
-        cwd=tmp_path,
-    )
+    (folder / "taken").touch()
+    places = ["-LogDir", "my logs", "-OutputDir", "taken"]
+    done = run("-Action", "Quick", "-Subject", TINY, "-Seeds", 3, *places, cwd=folder)
     assert done.returncode == 2
     assert "6 of 6 trials complete" in done.stdout
     assert "--output must be a folder that can be written" in done.stderr
@@ -233,12 +206,8 @@ def test_until_decided_keeps_to_its_limits_and_the_best_are_confirmed(tmp_path):
 
 @pytest.mark.slow
 def test_the_built_in_study_runs_on_small_data_and_from_a_study_file(tmp_path, small_data):
-    study = tmp_path / "study.toml"
-    study.write_text(
-        (ROOT / "examples" / "own_study.toml")
-        .read_text()
-        .replace('optimizer = "AdamW"', 'optimizer = "AdamW"\nepochs = 1\ntrain_steps = 3')
-    )
+    own = (ROOT / "examples" / "own_study.toml").read_text()
+    (tmp_path / "study.toml").write_text(own.replace("[experiment.fixed]", "[experiment.fixed]\ntrain_steps = 3"))
     common = ["-Dataset", "garments-small", "-LogDir", "logs", "-Seeds", 1, "-Workers", 1, "-Device", "cpu", "-Yes"]
     done = run("-Action", "Custom", "-Study", "study.toml", *common, "-OutputDir", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -294,6 +263,7 @@ def test_an_interpreter_without_the_packages_is_one_line(tmp_path):
         (["-Action", "Custom"], "-Action Custom takes -Experiments"),
         (["-Action", "All", "-Experiments", "epochs"], "-Experiments goes with -Action Custom"),
         (["-Action", "Analyze", "-Seeds", "3"], "-Action Analyze takes -LogDir, -OutputDir and -Subject; got -Seeds"),
+        (["-MostSeeds", "20"], "-MostSeeds goes with -Action UntilDecided; got -Action Menu"),
         (["-Action", "All", "-Python", "no-such"], "there is no no-such"),
         (["-Action", "All", "-Seeds", "many", "-Yes"], "--seeds takes a number of replicates like 5"),
     ],
@@ -307,10 +277,6 @@ def test_a_parameter_that_powershell_refuses_is_exit_code_1(tmp_path):
 
 
 def test_get_help_shows_every_parameter_and_the_exit_codes(tmp_path):
-    import subprocess
-
-    from tests.menu.shell import POWERSHELL, environment
-
     done = subprocess.run(
         [POWERSHELL, "-NoProfile", "-Command", f"Get-Help '{SCRIPT}' -Full"], capture_output=True, text=True,
         env=environment(), check=True, timeout=60,

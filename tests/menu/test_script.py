@@ -11,7 +11,7 @@ import pytest
 import tree_sitter_powershell
 from tree_sitter import Language, Node, Parser
 
-from gridstudy.cli import analyse, run_arguments
+from gridstudy.cli import analyse, board, run_arguments
 from tests.menu.shell import ROOT, SCRIPT
 
 SOURCE = SCRIPT.read_bytes()
