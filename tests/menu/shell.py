@@ -56,6 +56,15 @@ def run(
     )  # fmt: skip
 
 
+def powershell(text: str, *, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of PowerShell's own."""
+    assert POWERSHELL
+    return subprocess.run(
+        [POWERSHELL, "-NoProfile", "-ExecutionPolicy", "Bypass", "-Command", text], cwd=cwd, env=environment(),
+        capture_output=True, encoding="utf-8", errors="replace", timeout=120, check=False,
+    )  # fmt: skip
+
+
 def start(*arguments: object, cwd: Path, **variables: str) -> subprocess.Popen[str]:
     """Start the script without a terminal and with a standard input that stays open."""
     return subprocess.Popen(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
-import subprocess
 import sys
 import time
 import tomllib
@@ -14,15 +14,14 @@ import pytest
 
 from gridstudy.cli import analyse, board, run_arguments
 from tests.menu.shell import (
-    POWERSHELL,
     ROOT,
     SCRIPT,
     TINY,
     answers,
     assert_gone,
     end,
-    environment,
     needs_powershell,
+    powershell,
     processes_naming,
     run,
     start,
@@ -30,7 +29,6 @@ from tests.menu.shell import (
 
 pytestmark = needs_powershell
 RUNS = ["All", "Quick", "FollowUp", "Custom", "UntilDecided", "Confirm"]
-LOOKS = ["DryRun", "Analyze", "Status", "Report", "TensorBoard"]
 PARSERS = {
     "grid_search_experiments.py": run_arguments, "analyze_results.py": analyse, "-m gridstudy board": board,
 }  # fmt: skip
@@ -48,10 +46,23 @@ def tiny(*arguments, cwd, **variables):
     return run(*arguments, "-Subject", TINY, "-LogDir", "my logs", "-OutputDir", "out", cwd=cwd, **variables)
 
 
+def run_each(*calls, cwd):
+    """Call the script several times in one shell, which starts faster; its exit codes stand between the outputs."""
+    return powershell("; ".join(f"& '{SCRIPT}' {call}; \"code $LASTEXITCODE\"" for call in calls), cwd=cwd)
+
+
+def answers_of_each(done):
+    """The exit code and the lines of each call of `run_each`."""
+    *parts, rest = re.split(r"^code (\d+)\n", done.stdout, flags=re.M)
+    assert rest == ""
+    return [(int(code), text.splitlines()) for text, code in zip(parts[::2], parts[1::2], strict=True)]
+
+
 def error_of(done):
-    """The one line that the script printed to stderr."""
-    (line,) = done.stderr.splitlines()
+    """The one line of an error, the last on stderr; progress may come before it."""
+    *progress, line = done.stderr.splitlines()
     assert line.startswith("error: ")
+    assert not any("error" in earlier.lower() or "Traceback" in earlier for earlier in progress)
     assert done.returncode == 2
     return line
 
@@ -59,36 +70,35 @@ def error_of(done):
 # Command lines
 
 
-@pytest.mark.parametrize("action", RUNS + LOOKS)
-def test_whatif_prints_the_command_lines_and_runs_nothing(action, tmp_path):
-    names = ["-Experiments", "epochs,2"] if action == "Custom" else []
-    places = ["-LogDir", "my logs"] + (["-OutputDir", "it's"] if action not in ("DryRun", "TensorBoard") else [])
-    done = run("-Action", action, *names, *places, "-Yes", "-WhatIf", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+FIRST_WORDS = {
+    "All": "all", "Quick": "quick", "FollowUp": "follow-up", "Custom": "epochs", "UntilDecided": "--until-decided",
+    "Confirm": "--confirm", "DryRun": "--dry-run", "Status": "--status", "Analyze": "--logdir",
+    "Report": "--if-outdated", "TensorBoard": "-m",
+}  # fmt: skip
+
+
+def test_whatif_prints_the_command_lines_and_runs_nothing(tmp_path):
+    common = "-LogDir 'my logs' -OutputDir 'it''s' -Yes -WhatIf"
+    calls = [f"-Action {action} {common}" for action in FIRST_WORDS]
+    calls[3] += " -Experiments epochs,2"
+    done = run_each(*calls, cwd=tmp_path)
+    assert done.stderr == ""
     assert not list(tmp_path.iterdir())
-    prefix = f"What if: {sys.executable} "
-    lines = [line.removeprefix(prefix) for line in done.stdout.splitlines()]
-    assert all(line.startswith(prefix) for line in done.stdout.splitlines())
-    seen = []
-    for line in lines:
-        script = next((name for name in PARSERS if line.startswith(name)), None)
-        if script is None:
-            assert line.startswith("-c ")
-            assert action == "Report"
-            continue
-        words = shlex.split(line.removeprefix(script).replace("''", "'\\''"))
-        parsed = PARSERS[script].build_parser().parse_args(words)
-        assert parsed.logdir == tmp_path / "my logs"
-        seen.append((script, words[0]))
-        if script == "analyze_results.py":
-            assert parsed.output == tmp_path / "it's"
-    first = {
-        "All": "all", "Quick": "quick", "FollowUp": "follow-up", "Custom": "epochs", "UntilDecided": "--until-decided",
-        "Confirm": "--confirm", "DryRun": "--dry-run", "Status": "--status", "Analyze": "--logdir",
-        "Report": "--if-outdated", "TensorBoard": "--until-stdin-closes",
-    }[action]  # fmt: skip
-    assert seen[0][1] == first
-    assert [script for script, _ in seen[1:]] == (["analyze_results.py"] if action in RUNS else [])
+    for action, (code, lines) in zip(FIRST_WORDS, answers_of_each(done), strict=True):
+        assert code == 0
+        commands = [shlex.split(line.removeprefix("What if: ").replace("''", "'\\''")) for line in lines]
+        assert {python for python, *_ in commands} == {sys.executable}
+        scripts = [script for _, script, *_ in commands]
+        if action == "Report":
+            assert commands.pop()[-2:] == [str(tmp_path / "it's"), "report.html"]
+        for _, *words in commands:
+            script = next(name for name in PARSERS if words[: len(name.split())] == name.split())
+            parsed = PARSERS[script].build_parser().parse_args(words[len(script.split()) :])
+            assert parsed.logdir == tmp_path / "my logs"
+            if script == "analyze_results.py" or action == "Status":
+                assert parsed.output == tmp_path / "it's"
+        assert FIRST_WORDS[action] in commands[0]
+        assert ("analyze_results.py" in scripts[1:]) == (action in RUNS)
 
 
 def test_whatif_at_the_first_use_makes_no_environment(tmp_path):
@@ -257,19 +267,23 @@ def test_an_interpreter_without_the_packages_is_one_line(tmp_path):
     assert "-m pip install -r requirements.txt" in line
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["-Action", "Custom"], "-Action Custom takes -Experiments"),
-        (["-Action", "All", "-Experiments", "epochs"], "-Experiments goes with -Action Custom"),
-        (["-Action", "Analyze", "-Seeds", "3"], "-Action Analyze takes -LogDir, -OutputDir and -Subject; got -Seeds"),
-        (["-MostSeeds", "20"], "-MostSeeds goes with -Action UntilDecided; got -Action Menu"),
-        (["-Action", "All", "-Python", "no-such"], "there is no no-such"),
-        (["-Action", "All", "-Seeds", "many", "-Yes"], "--seeds takes a number of replicates like 5"),
-    ],
-)
-def test_wrong_usage_is_one_line(arguments, message, tmp_path):
-    assert message in error_of(run(*arguments, cwd=tmp_path))
+WRONG = {
+    "-Action Custom": "-Action Custom takes -Experiments",
+    "-Action All -Experiments epochs": "-Experiments goes with -Action Custom",
+    "-Action Analyze -Seeds 3": "-Action Analyze takes -LogDir, -OutputDir and -Subject; got -Seeds",
+    "-MostSeeds 20": "-MostSeeds goes with -Action UntilDecided; got -Action Menu",
+    "-Action All -Python no-such": "there is no no-such",
+    "-Action All -Seeds many -Yes": "--seeds takes a number of replicates like 5",
+}
+
+
+def test_wrong_usage_is_one_line(tmp_path):
+    done = run_each(*WRONG, cwd=tmp_path)
+    assert [code for code, _ in answers_of_each(done)] == [2] * len(WRONG)
+    for line, message in zip(done.stderr.splitlines(), WRONG.values(), strict=True):
+        assert line.startswith("error: ")
+        assert message in line
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_parameter_that_powershell_refuses_is_exit_code_1(tmp_path):
@@ -277,10 +291,7 @@ def test_a_parameter_that_powershell_refuses_is_exit_code_1(tmp_path):
 
 
 def test_get_help_shows_every_parameter_and_the_exit_codes(tmp_path):
-    done = subprocess.run(
-        [POWERSHELL, "-NoProfile", "-Command", f"Get-Help '{SCRIPT}' -Full"], capture_output=True, text=True,
-        env=environment(), check=True, timeout=60,
-    )  # fmt: skip
+    text = powershell(f"Get-Help '{SCRIPT}' -Full", cwd=tmp_path).stdout
     for name in ("Action", "Experiments", "Seeds", "MostSeeds", "TimeLimit", "Study", "Subject", "Python", "WhatIf"):
-        assert f"-{name}" in done.stdout
-    assert "When PowerShell itself refuses a parameter" in " ".join(done.stdout.split())
+        assert f"-{name}" in text
+    assert "When PowerShell itself refuses a parameter" in " ".join(text.split())
