@@ -93,18 +93,17 @@ class Terminal(pexpect.spawn):
         self.sendline(text)
         return before
 
-    def exit_code(self) -> int | None:
-        self.expect(pexpect.EOF)
+    def exit_code(self, *, timeout_s: float = 60) -> int | None:
+        self.expect(pexpect.EOF, timeout=timeout_s)
         self.close()
         return self.exitstatus
 
     def interrupt(self) -> int | None:
         """Press Ctrl-C until it is heard (not in the moment in which PowerShell asks for the cursor); the exit code."""
-        for _ in range(10):
+        for _ in range(9):
             self.sendintr()
             with suppress(pexpect.TIMEOUT):
-                self.expect(pexpect.EOF, timeout=3)
-                break
+                return self.exit_code(timeout_s=5)
         return self.exit_code()
 
 
