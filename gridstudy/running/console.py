@@ -269,7 +269,10 @@ def ask(question: str) -> bool:
     if not answer or not sys.stdin.isatty():
         print()  # nobody typed the end of the line
     if not answer:
-        raise StudyError("a run with --ask waits for an answer, and nobody can give one here; leave --ask out to start")
+        raise StudyError(
+            "a run with --ask waits for an answer, and nobody can give one here; leave --ask out to start "
+            "(in the menu: -Yes)"
+        )
     return answer.strip().lower().startswith("y")
 
 
