@@ -134,11 +134,11 @@ def test_a_split_is_scored_by_the_products_that_are_given(one_thread):
     torch.manual_seed(0)
     model, loss_fn = MLP((256, 256)), torch.nn.CrossEntropyLoss()
     split = Split(torch.randint(0, 256, (2000, 784), dtype=torch.uint8), torch.randint(0, 10, (2000,)))
-    loss, accuracy = evaluate(model, loss_fn, split, products=onednn())
+    evaluation = evaluate(model, loss_fn, split, products=onednn())
     logits = model(scale_pixels(split.images)).detach()
-    assert loss == pytest.approx(loss_fn(logits, split.labels).item(), rel=TOLERANCE)
-    assert accuracy == pytest.approx((logits.argmax(1) == split.labels).double().mean().item(), abs=1e-3)
-    assert loss != evaluate(model, loss_fn, split, products=TorchProducts())[0]
+    assert evaluation.loss == pytest.approx(loss_fn(logits, split.labels).item(), rel=TOLERANCE)
+    assert evaluation.accuracy == pytest.approx((logits.argmax(1) == split.labels).double().mean().item(), abs=1e-3)
+    assert evaluation.loss != evaluate(model, loss_fn, split, products=TorchProducts()).loss
 
 
 @needs_onednn
