@@ -73,7 +73,8 @@ def readme_lines(results: Results) -> Iterator[str]:
         f"- Speed, in {results.n_rounds()} rounds on {results.machine()}: five seeds took "
         f"{results.spread('comparison', f'{HEADLINE}: time', ' s')}, and one seed "
         f"{results.spread('comparison', f'{OURS}: time', ' s')}. Against our one seed, {ratios} as long. "
-        "The ratios depend on the processor: the faster it multiplies, the more the loops' overhead in Python weighs."
+        "The ratios depend on the processor: on how fast it multiplies matrices, which is most of our time, and on "
+        "how fast it runs Python, which is most of the loops'."
     )
     yield from textwrap.wrap(text, 128, subsequent_indent="  ", break_on_hyphens=False)
 
