@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 
 import pytest
 
 from tests.conftest import wait_until
+from tests.documents import blocks, without_what_varies
 from tests.menu.shell import (
     ROOT,
     SCRIPT,
@@ -105,6 +107,15 @@ def test_an_empty_line_does_not_end_a_piped_menu_and_the_end_of_the_input_does(t
     assert done.returncode == 0, done.stderr
     assert "'' is not on the menu" in done.stdout
     assert "10 trials: 10 missing" in done.stdout
+
+
+def test_the_guide_shows_the_menu_as_it_is(tmp_path):
+    done = run("-LogDir", "modellogs", "-OutputDir", "here", cwd=tmp_path, answers="q\n")
+    shown = done.stdout.replace(f"{tmp_path}{os.sep}modellogs", "modellogs").replace(
+        f"{tmp_path}{os.sep}here", "this folder"
+    )
+    (box,) = [block.text for block in blocks(ROOT / "README_EXECUTION.md") if "Choose: q" in block.text]
+    assert without_what_varies(shown) == without_what_varies(box)
 
 
 # Ctrl-C
