@@ -39,7 +39,7 @@ from gridstudy.records.tables import find_results
 from gridstudy.records.trials import LOG_FILE, TRIAL_FILE, read_result
 from gridstudy.running.cores import count_cores
 from gridstudy.running.subjects import SubjectSource
-from gridstudy.running.trials import run_trial
+from gridstudy.running.trials import run_trials
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -611,7 +611,7 @@ def _measure_fixed(prepared: PreparedData, splits: Any, logdir: Path) -> Iterato
 
     trial = _baseline_trial(prepared, TINY)
     data = Data(prepared, trial.data)
-    run = partial(run_trial, trial, source=SOURCE, data=data, logdir=logdir, device="cpu", attempt=1)
+    run = partial(run_trials, (trial,), source=SOURCE, data=data, logdir=logdir, device="cpu", attempt=1)
     model, loss_fn = MLP(layer_widths(trial.configuration)), import_module("torch").nn.CrossEntropyLoss()
     run()
     scored = [

@@ -120,8 +120,8 @@ def test_a_log_directory_that_is_deleted_during_a_study_is_no_complete_study(tmp
     logdir = tmp_path / "logs"
 
     class Deleting(FakeTrainer):
-        def __call__(self, trial, *, attempt):
-            done = super().__call__(trial, attempt=attempt)
+        def __call__(self, trials, *, attempt):
+            done = super().__call__(trials, attempt=attempt)
             if len(self.trained) == 8:
                 shutil.rmtree(logdir)
             return done
@@ -135,8 +135,8 @@ def test_a_log_directory_that_is_deleted_during_a_study_is_no_complete_study(tmp
 
 def test_an_interruption_carries_the_number_of_complete_trials_on_the_disk(tmp_path, experiment):
     class Interrupted(FakeTrainer):
-        def __call__(self, trial, *, attempt):
-            done = super().__call__(trial, attempt=attempt)
+        def __call__(self, trials, *, attempt):
+            done = super().__call__(trials, attempt=attempt)
             if len(self.trained) == 3:  # recorded, and the runner has not heard of it
                 raise KeyboardInterrupt
             return done
