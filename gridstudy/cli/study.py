@@ -23,7 +23,7 @@ from gridstudy.running.planning import (
     record_confirmations,
     record_plans,
 )
-from gridstudy.running.subjects import SubjectSource
+from gridstudy.running.subjects import SubjectSource, prepare_data
 
 if TYPE_CHECKING:
     from gridstudy.core.lock import Lock
@@ -104,7 +104,7 @@ class StudyRun:
     @cached_property
     def data(self) -> Data:
         """The data, prepared once and checked against every configuration."""
-        data = self.subject.prepare()
+        data = prepare_data(self.subject, self.source)
         if self.subject.check is not None:
             for configuration in {c for experiment in self.experiments for c in experiment.configurations}:
                 self.subject.check(configuration, data)

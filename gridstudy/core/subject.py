@@ -157,6 +157,14 @@ class Subject:
         if safe_folder_name(self.name, most=40) != self.name:
             raise StudyError(f"a subject's name has up to 40 letters, digits, _ and -; got {self.name!r}")
         check_readable(self.name, what="a subject's name")
+        for name in ("train", "prepare"):
+            if not callable(getattr(self, name)):
+                raise StudyError(f"{name} must be a function; got {getattr(self, name)!r}")
+        if self.objective.margin is None:
+            raise StudyError(
+                f"an objective in {self.objective.unit} needs a margin, up to which differences do not matter; give "
+                f"Objective({self.objective.name!r}, unit={self.objective.unit!r}, margin=...)"
+            )
         if not isinstance(self.space, SearchSpace):
             object.__setattr__(self, "space", SearchSpace(tuple(self.space)))
         self.configure({})  # a default outside its bounds is a mistake of the file, not of its first experiment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -140,7 +141,8 @@ def print_summary(
             sd = "" if row["sd"] is None else objective.show_difference(row["sd"])
             unstable = f" (unstable, {row['n_diverged']} diverged)" if row["n_diverged"] else ""
             label = labels[row["configuration"].name] + unstable
-            table.add_row("" if i else experiment.name, label, objective.show(row["mean"]), sd, str(row["n"]))
+            mean = "" if math.isnan(row["mean"]) else objective.show(row["mean"])
+            table.add_row("" if i else experiment.name, label, mean, sd, str(row["n"]))
     out.print(table)
     out.print(f"mean and sd of the {objective.label} over n seeds; the analysis tells which leads are real")
     _print_failures(out, summary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any, Protocol
 
 from gridstudy.core.errors import StopStudy, StudyError
@@ -201,7 +203,7 @@ def best_configurations(
 ) -> list[dict[str, Any]]:
     """The experiment's configurations, the best mean objective first: configuration, mean, sd (None for one seed), n.
 
-    Configurations with a diverged seed, `n_diverged`, come last, unranked.
+    Configurations with a diverged seed, `n_diverged`, come last, unranked; a score that is NaN counts in `n` alone.
     """
     by_configuration: dict[Configuration, list[TrialResult]] = {}
     for result in results:
@@ -212,13 +214,11 @@ def best_configurations(
 
 
 def _summarise(configuration: Configuration, results: Sequence[TrialResult]) -> dict[str, Any]:
-    from statistics import fmean, stdev
-
-    scores = [result.score for result in results]
+    scores = [result.score for result in results if not math.isnan(result.score)]
     return {
         "configuration": configuration,
-        "mean": fmean(scores),
+        "mean": fmean(scores) if scores else math.nan,
         "sd": stdev(scores) if len(scores) > 1 else None,
-        "n": len(scores),
+        "n": len(results),
         "n_diverged": sum(result.diverged for result in results),
     }
