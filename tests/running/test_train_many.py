@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -248,8 +249,8 @@ def test_a_group_that_fails_far_away_brings_the_results_that_it_has(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")
 def test_a_local_ray_trains_groups_to_the_same_outcomes(tmp_path, subject_file):
-    pytest.importorskip("ray", reason="ray is not installed")
     code = "import sys; from gridstudy.cli.run import main; sys.exit(main(sys.argv[1:]))"
     arguments = ["--subject", "own_walk.py", "--launcher", "ray", "--workers", "2", "--logdir", "logs"]
     done = subprocess.run(
