@@ -336,7 +336,7 @@ def test_a_worker_that_dies_once_its_trial_is_complete_costs_no_second_run(whole
 @LINUX
 def test_a_worker_holds_no_more_after_many_trials_than_after_a_few(built_in, tmp_path):
     configuration = SUBJECT.configure({**PROTECTED["fixed"], "units1": 8})
-    trials = [TrialConfig(SUBJECT.name, configuration, seed, built_in.identity) for seed in range(60)]
+    trials = [(TrialConfig(SUBJECT.name, configuration, seed, built_in.identity),) for seed in range(60)]
     job = partial(run_and_weigh, data=built_in, logdir=tmp_path)
     events = list(LocalLauncher(1, preload=["gridstudy.fashion.training"]).run(job, trials))
     weights = [event.value for event in events if isinstance(event, launchers.Finished)]
