@@ -58,6 +58,11 @@ def plan_trials(
     return [PlannedTrial(trial, *trial_status(logdir, trial)) for trial in trials]
 
 
+def identify_group(subject: Subject, data: Data) -> dict[str, object]:
+    """What the records of a subject on these data have in common, by the names of GROUP_COLUMNS."""
+    return {"subject": subject.name, **vars(data.identity), "training_version": subject.training_version}
+
+
 def check_logdir(logdir: Path) -> None:
     """Raise StudyError where `logdir` cannot be a log directory."""
     place = Path(os.path.realpath(logdir))  # missing/../file is that file, although no missing is there

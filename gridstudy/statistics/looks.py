@@ -13,19 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gridstudy.core.trial import FIRST_CONFIRMATION_SEED, LEAST_SEEDS
+from gridstudy.core.trial import FIRST_CONFIRMATION_SEED
 from gridstudy.statistics.comparisons import Floats
 
 FACTORS = (1, 2, 4, 8, 16)
 WEIGHTS = (0.8, 0.05, 0.05, 0.05, 0.05)
-DEFAULT_FIRST_LOOK = 5
 LAST_SEED = FIRST_CONFIRMATION_SEED - 1
 """Seeds beyond this one are for confirmation."""
-
-
-def first_look(n_seeds: int) -> int:
-    """The first look of an experiment whose first run has `n_seeds` seeds."""
-    return n_seeds if n_seeds >= LEAST_SEEDS else DEFAULT_FIRST_LOOK
 
 
 @dataclass(frozen=True)
@@ -39,6 +33,10 @@ class Schedule:
     def selection_seeds(self) -> tuple[int, ...]:
         """The seeds that looks may use; those for confirmation are not among them."""
         return tuple(seed for seed in self.seeds if seed <= LAST_SEED)
+
+    def last_size(self, most_seeds: int | None = None) -> int:
+        """The seeds of the last look with at most `most_seeds`; 0 where there is none."""
+        return max((size for size in self.sizes if most_seeds is None or size <= most_seeds), default=0)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -56,16 +54,6 @@ class Schedule:
     def rows(self, objectives: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
         """The objectives of the first `n_seeds` seeds of the plan, a missing seed as a row of NaN."""
         return objectives.reindex(list(self.selection_seeds[:n_seeds]))
-
-
-@dataclass(frozen=True)
-class Need:
-    """The configurations of an experiment that should be trained, and with which seeds, those already run included."""
-
-    experiment: str
-    configurations: tuple[str, ...]
-    n_seeds: int
-    seeds: tuple[int, ...]
 
 
 def usable_seeds(
