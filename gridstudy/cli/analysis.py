@@ -24,7 +24,6 @@ def analyse_logdir(logdir: Path, *, margin: float | None, command: str) -> tuple
     from gridstudy.cli.confirmations import confirmation_results
     from gridstudy.records.tables import load_records
     from gridstudy.statistics.findings import find
-    from gridstudy.statistics.groups import name_group
     from gridstudy.statistics.verdicts import stored_verdicts
 
     records = load_records(logdir)
@@ -33,7 +32,7 @@ def analyse_logdir(logdir: Path, *, margin: float | None, command: str) -> tuple
     stored = read_stored(logdir)
     findings = find(records, None if margin is None else margin / scale, stored=stored, command=command)
     verdicts = [e.verdict for e in findings.experiments if e.verdict is not None]
-    problems = store(logdir, stored_verdicts(verdicts, stored, group=name_group(findings.estimates.group)))
+    problems = store(logdir, stored_verdicts(verdicts, stored, group=findings.estimates.group_name))
     confirmation, unreadable = confirmation_results(logdir, findings.estimates)
     return replace(findings, confirmation=confirmation), [*problems, *unreadable]
 

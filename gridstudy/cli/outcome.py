@@ -53,27 +53,21 @@ def print_looks(decision: Decision, *, most_seeds: int) -> None:
 
 def print_outcome(decision: Decision) -> None:
     """Each experiment with its verdict or recommendation, its look, seeds and trials, and what a fixed design takes."""
-    from gridstudy.reporting.phrases import terminal
-    from gridstudy.reporting.result_sentences import advice_sentence, decide_sentence, look_sentence
+    from gridstudy.reporting.summary import outcome_line
 
     racing = decision.goal == "recommended"
     chosen = [e for e in decision.experiments if (e.runner_up if racing else e.verdict)]
-    rows, remarks = [], []
+    rows = []
     for e in chosen:
         look, n = (e.look, e.ranked_seeds) if racing or e.verdict is None else (e.verdict.look, e.verdict.n_seeds)
         seen = f"look {look}" if look else "none yet"
         rows.append((e.experiment.name, _standing(decision, e), seen, str(n), f"{e.objectives.count().sum():,}"))
-        if racing:
-            remarks.append(f"{e.experiment.name}: {terminal(advice_sentence(e, decision.margin))}")
-        elif e.verdict is not None and e.verdict.next_look:
-            remarks.append(f"{e.experiment.name}: {terminal(look_sentence(e.verdict) + decide_sentence(e.verdict))}")
     what = ("configurations of", "recommended") if racing else ("hypothesis of", "verdict")
     console.print_table(rows, *what, "look", "seeds", "trials", right=("seeds", "trials"))
-    for line in remarks:
+    for line in filter(None, (outcome_line(e, decision.margin, racing=racing) for e in chosen)):
         console.print_result(line)
     counts = {name: n for e in decision.experiments for name, n in e.objectives.count().items()}
-    most = max((int(row[3]) for row in rows), default=0)
-    if most:
+    if most := max((int(row[3]) for row in rows), default=0):
         console.print_result(
             f"{sum(counts.values()):,} trials in all; a fixed design with {most} seeds for every configuration takes "
             f"{most * len(counts):,}"
@@ -90,11 +84,10 @@ def _standing(decision: Decision, e: ExperimentEstimate) -> str:
 def print_confirmed(study: StudyRun) -> None:
     """A line for each experiment: its best configuration on fresh seeds, beside what the selection said."""
     from gridstudy.cli.confirmations import confirmation_results
-    from gridstudy.reporting.phrases import terminal
-    from gridstudy.reporting.result_sentences import confirmation_sentence
+    from gridstudy.reporting.summary import confirmed_line
     from gridstudy.statistics.estimates import analyse
 
     table, _ = confirmation_results(study.logdir, analyse(study.load_records()))
     names = {e.name for e in study.experiments}
     for row in table[table["is_best"] & table["experiment"].isin(names)].to_dict("records"):
-        console.print_result(f"confirmed   {terminal(confirmation_sentence(row, study.subject.objective))}")
+        console.print_result(confirmed_line(row, study.subject.objective))

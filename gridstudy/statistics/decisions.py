@@ -12,7 +12,6 @@ from gridstudy.records.tables import Records
 from gridstudy.records.toml import RecordError
 from gridstudy.statistics.advice import Need
 from gridstudy.statistics.estimates import ExperimentEstimate, StudyEstimates, analyse, diverged_seeds, evidence
-from gridstudy.statistics.groups import name_group
 from gridstudy.statistics.ranking import racing_arms
 from gridstudy.statistics.standing import plan_schedule
 from gridstudy.statistics.verdicts import CANNOT_TELL, StoredVerdict, Verdict, stored_verdicts, undecided_arms
@@ -92,7 +91,7 @@ def decide(
     return Decision(
         goal, tuple(asked.values()), tuple(needs),
         stored_verdicts(
-            [e.verdict for e in estimates.experiments if e.verdict], stored, group=name_group(estimates.group)
+            [e.verdict for e in estimates.experiments if e.verdict], stored, group=estimates.group_name
         ),
         trials_left(needs, asked, most_seeds=most_seeds), estimates.margin,
     )  # fmt: skip

@@ -148,6 +148,11 @@ class StudyEstimates:
     """Configuration -> its settings in words, for tables that belong to no experiment."""
 
     @property
+    def group_name(self) -> str:
+        """The group of records in one line, as stored verdicts name it."""
+        return name_group(self.group)
+
+    @property
     def plans(self) -> tuple[Plan, ...]:
         """The plans of the experiments, without `foreign`."""
         return tuple(e.plan for e in self.experiments if e.experiment.name != FOREIGN)

@@ -26,8 +26,8 @@ from tests.tables import (
     describe_images,
     join_records,
     make_foreign,
-    new_plan,
     make_records,
+    new_plan,
     select,
     solver_records,
 )

@@ -28,7 +28,7 @@ from gridstudy.statistics.interactions import (
     simple_effects,
     term_contrasts,
 )
-from tests.tables import describe_images, join_records, new_plan, make_records, select, solver_records
+from tests.tables import describe_images, join_records, make_records, new_plan, select, solver_records
 
 DEPTH_X_UNITS = "depth_x_units"
 OVER_EPOCHS = "learning_rate_over_epochs"

@@ -53,7 +53,7 @@ from gridstudy.statistics.questions.search import (
     pseudovalues,
     share_interval,
 )
-from tests.tables import describe_images, join_records, make_foreign, new_plan, make_records, select, solver_records
+from tests.tables import describe_images, join_records, make_foreign, make_records, new_plan, select, solver_records
 
 BATCHES = (4, 8, 16, 32, 64, 128)
 
