@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gridstudy.cli import analyse, run_arguments
+from gridstudy.cli import analyse, board, run_arguments
 from gridstudy.core.selection import read_study_file, select_experiments
 from gridstudy.core.trial import TrialConfig
 from gridstudy.fashion.experiments import FOLLOW_UP, GROUPS, STUDY
@@ -46,7 +46,6 @@ FLAGS_OF_OTHERS = {
     "--disable-usage-stats",
     "--host",
     "--include-dashboard",
-    "--port",
     "--backend-store-uri",
     "--upgrade",
 }
@@ -83,9 +82,15 @@ def test_the_guide_lists_the_flags_that_the_parser_has(script):
     assert known <= listed | elsewhere, f"not documented: {sorted(known - listed - elsewhere)}"
 
 
+def test_the_guide_lists_the_flags_of_the_board():
+    rows = [row for row in table_rows(section(GUIDE, "TensorBoard, step by step")) if row[0].startswith("`-")]
+    listed = {word for row in rows for span in code_spans(row[0]) for word in span.split() if word.startswith("-")}
+    assert listed == options(board.build_parser())
+
+
 @pytest.mark.parametrize("page", documents(), ids=lambda page: page.name)
 def test_every_flag_that_a_document_mentions_exists(page):
-    known = set().union(*(options(script.build_parser()) for script in SCRIPTS.values())) | FLAGS_OF_OTHERS
+    known = set().union(*(options(script.build_parser()) for script in (*SCRIPTS.values(), board))) | FLAGS_OF_OTHERS
     mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text(encoding="utf-8")))
     assert mentioned <= known
 
@@ -135,7 +140,8 @@ def test_tensorboard_filters_match_real_run_names():
         TrialConfig(SUBJECT.name, c, seed, IDENTITY) for e in experiments for c in e.configurations for seed in range(5)
     ]
     runs = {f"{trial.trial_id}/20260101-120000": trial for trial in trials}
-    filters = [code_spans(row[0])[0] for row in table_rows(section(GUIDE, "TensorBoard, step by step"))[1:]]
+    rows = table_rows(section(GUIDE, "TensorBoard, step by step"))[1:]
+    filters = [code_spans(row[0])[0] for row in rows if len(row) == 2]
     shown = {pattern: {run for run in runs if re.search(pattern, run)} for pattern in filters}
     assert all(0 < len(found) < len(runs) for found in shown.values())
     epochs = next(e for e in experiments if e.name == "epochs")
