@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gridstudy.core.trial import FIRST_CONFIRMATION_SEED
+from gridstudy.core.trial import FIRST_CONFIRMATION_SEED, LOOK_FACTORS
 from gridstudy.statistics.comparisons import Floats
 
-FACTORS = (1, 2, 4, 8, 16)
 WEIGHTS = (0.8, 0.05, 0.05, 0.05, 0.05)
 LAST_SEED = FIRST_CONFIRMATION_SEED - 1
 """Seeds beyond this one are for confirmation."""
@@ -43,7 +42,7 @@ class Schedule:
         """The number of seeds at each look, as far as seeds up to 999 allow."""
         known = self.selection_seeds
         most = len(known) + LAST_SEED - max(known, default=-1)
-        return tuple(factor * self.n0 for factor in FACTORS if factor * self.n0 <= most)
+        return tuple(factor * self.n0 for factor in LOOK_FACTORS if factor * self.n0 <= most)
 
     def extended(self, n_seeds: int) -> tuple[int, ...]:
         """The first `n_seeds` seeds: those of the plan, then the ones that follow the highest."""

@@ -24,7 +24,7 @@ from gridstudy.statistics.comparisons import (
     holm,
     is_skewed,
 )
-from gridstudy.statistics.looks import FACTORS, WEIGHTS, Schedule, running_p
+from gridstudy.statistics.looks import WEIGHTS, Schedule, running_p
 
 SUPPORTED = "supported"
 CONTRADICTED = "contradicted"
@@ -298,7 +298,7 @@ class Trace:
 
     def running(self) -> Floats:
         """P* after each of five looks (rows): supported, against, equivalent; constant after the last complete one."""
-        p = np.ones((len(FACTORS), 3))
+        p = np.ones((len(WEIGHTS), 3))
         if self.looks:
             known = running_p(np.array(self.looks).T).T
             p[: len(known)], p[len(known) :] = known, known[-1]
@@ -317,10 +317,10 @@ def walk(
     if not traces:
         return []
     p = np.stack([trace.running() for trace in traces])
-    missing = np.ones((len(FACTORS), family_size - len(traces)))
+    missing = np.ones((len(WEIGHTS), family_size - len(traces)))
     claims = holm(np.hstack([np.minimum(1, 2 * p[:, :, :2].min(axis=2)).T, missing]))
     equivalences = holm(np.hstack([p[:, :, 2].T, missing]))
-    for look in range(len(FACTORS)):
+    for look in range(len(WEIGHTS)):
         for i, trace in enumerate(traces):
             word = _word(p[i, look], claims[look, i], equivalences[look, i], all_alike=trace.all_alike)
             if found[i] is None and word != CANNOT_TELL:
