@@ -76,6 +76,11 @@ def group_trials(trials: Sequence[TrialConfig], *, most: int, n_workers: int | N
     return [tuple(trials[number] for number in group) for group in sorted(groups)]
 
 
+def identify_group(subject: Subject, data: Data) -> dict[str, object]:
+    """What the records of a subject on these data have in common, by the names of GROUP_COLUMNS."""
+    return {"subject": subject.name, **vars(data.identity), "training_version": subject.training_version}
+
+
 def check_logdir(logdir: Path) -> None:
     """Raise StudyError where `logdir` cannot be a log directory."""
     place = Path(os.path.realpath(logdir))  # missing/../file is that file, although no missing is there

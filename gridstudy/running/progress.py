@@ -29,12 +29,16 @@ MOST_OF_A_TRIAL = 0.95
 class StudyTracker:
     """Counts what happens to trials, and puts it into words; the displays below draw it.
 
-    `names` says what each configuration is called, where that is not its own name.
+    `names` says what each configuration is called, where that is not its own name; `looks` how far a study is that
+    goes look by look.
     """
 
-    def __init__(self, objective: Objective | None = None, names: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, objective: Objective | None = None, names: Mapping[str, str] | None = None, *, looks: str = ""
+    ) -> None:
         self._objective = objective or Objective()
         self._names = names or {}
+        self._looks = looks
         self.n_trials = 0
         self.n_done = 0
         self.n_failed = 0
@@ -147,9 +151,10 @@ class PlainProgress(StudyTracker):
     """A line of ASCII every few seconds, and one per failure."""
 
     def __init__(
-        self, console: Console, objective: Objective | None = None, names: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(objective, names)
+        self, console: Console, objective: Objective | None = None, names: Mapping[str, str] | None = None, *,
+        looks: str = "",
+    ) -> None:  # fmt: skip
+        super().__init__(objective, names, looks=looks)
         self._console = console
         self._last_line = 0.0
 
@@ -168,9 +173,10 @@ class LiveProgress(StudyTracker):
     """A panel at the foot of the terminal, which goes when the study ends: what is printed then has the last counts."""
 
     def __init__(
-        self, console: Console, objective: Objective | None = None, names: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(objective, names)
+        self, console: Console, objective: Objective | None = None, names: Mapping[str, str] | None = None, *,
+        looks: str = "",
+    ) -> None:  # fmt: skip
+        super().__init__(objective, names, looks=looks)
         columns = TextColumn("work"), BarColumn(bar_width=None), TextColumn("{task.fields[counts]}")
         self._bar = Progress(*columns, console=console)
         self._task = self._bar.add_task("work", total=None, counts="")
@@ -198,6 +204,7 @@ class LiveProgress(StudyTracker):
             f"running    {self.describe_running() or 'none'}",
             f"best       {self.best()}",
             f"failed     {self.n_failed}",
+            *([f"looks      {self._looks}"] if self._looks else []),
         ]
         return Group(self._bar, *(Text(line, overflow="ellipsis", no_wrap=True) for line in lines))
 
@@ -220,10 +227,11 @@ def choose_progress(
     objective: Objective | None = None,
     names: Mapping[str, str] | None = None,
     *,
+    looks: str = "",
     environment: Mapping[str, str] = os.environ,
 ) -> StudyTracker:
     """The live panel on a terminal that can show it, else plain lines; colour may be forced, the panel may not."""
     in_notebook = console.is_jupyter or any(environment.get(name) for name in NOTEBOOK_VARIABLES)
     can_draw = console.is_terminal and not console.is_dumb_terminal and (console.encoding or "").startswith("utf")
     display = LiveProgress if can_draw and console.file.isatty() and not in_notebook else PlainProgress
-    return display(console, objective, names)
+    return display(console, objective, names, looks=looks)
