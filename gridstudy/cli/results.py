@@ -316,7 +316,7 @@ def make_frame(runs: ForeignRuns) -> tuple[pd.DataFrame, list[str], dict[str, st
     failed = problems[problems.isin(settings.index)]
     if len(failed) and not options.by:
         more = settings.loc[failed].reset_index(drop=True)
-        frame = pd.concat([frame, more.reindex(columns=frame.columns)], ignore_index=True)
+        frame = pd.concat([frame, more], ignore_index=True)
         frame[roles["objective"]] = frame[roles["objective"]].astype(float)
     return frame, [str(name) for name in settings.columns], roles
 

@@ -124,7 +124,7 @@ def _find_layout(file: BinaryIO, path: Path) -> _Layout:
         skipped, rows = [*skipped, first_number], rows[1:]
     if not rows:
         raise StudyError(f"{path} has a heading and no rows")
-    _check_headings(heading, rows, path)
+    _check_headings(rows, [number + 1 for number, _ in lines[-len(rows) :]], path)
     if {len(row) for row in rows} == {len(heading) + 1}:
         heading = ["", *heading] if any(row[-1] for row in rows) else [*heading, ""]
     decimal = _decimal(rows)
@@ -133,9 +133,9 @@ def _find_layout(file: BinaryIO, path: Path) -> _Layout:
     return _Layout(encoding, delimiter, decimal, _column_names(heading, notes), skipped, n_lines, notes)
 
 
-def _check_headings(heading: Sequence[str], rows: Sequence[Sequence[str]], path: Path) -> None:
+def _check_headings(rows: Sequence[Sequence[str]], numbers: Sequence[int], path: Path) -> None:
     """Raise where one of the first rows is no run: words that no later row has, in columns of numbers."""
-    for i, row in enumerate(rows[:3]):
+    for number, row in zip(numbers[:3], rows[:3], strict=False):
         later = [dict(enumerate(r)) for r in rows[3:]]
         words = [(j, cell) for j, cell in enumerate(row) if cell not in MISSING]
         if (
@@ -145,7 +145,7 @@ def _check_headings(heading: Sequence[str], rows: Sequence[Sequence[str]], path:
         ):
             continue
         if any(all(_is_number(r.get(j, "")) for r in later) for j, _ in words):
-            raise StudyError(f"{path}: row {i + 2} ({', '.join(cell for _, cell in words)[:60]}) looks like a second "
+            raise StudyError(f"{path}: row {number} ({', '.join(cell for _, cell in words)[:60]}) looks like a second "
                              "heading; write one heading, in pandas by df.columns = ['_'.join(map(str, c)) for c in "
                              "df.columns] and df.reset_index()")  # fmt: skip
 
