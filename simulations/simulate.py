@@ -101,7 +101,7 @@ def peers(_: Draw, repetitions: int) -> Tables:
 
 def others(_: Draw, repetitions: int) -> Tables:
     """What is said of results that other programs left."""
-    studies = max(1, repetitions // 4)
+    studies = max(1, repetitions // 10)
     rates = [*simulate_sessions(studies), *simulate_structures(studies)]
     yield (
         "Nothing makes a difference, so that every claim is a false one; at most 5 % is promised "

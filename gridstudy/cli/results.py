@@ -280,8 +280,11 @@ def analyse_table(
         frame, objective=columns["objective"], hyperparameters=hyperparameters, margin=runs.margin,
         seed=columns["seed"] or None, block=columns["block"] or None, start=columns["start"] or None,
         condition=columns["condition"] or None, cost=columns["cost"] or None, folds=runs.options.folds,
-        higher_is_better=not runs.options.minimise, adaptive=runs.adaptive_sampler is not None, hypotheses=hypotheses,
+        higher_is_better=not runs.options.minimise, adaptive=runs.adaptive_sampler, hypotheses=hypotheses,
     )  # fmt: skip
+    if runs.options.unit == "fraction":
+        ends = estimates.configurations[["low", "high"]].clip(0, 1)
+        estimates = replace(estimates, configurations=estimates.configurations.assign(**ends))
     # the selection names configurations by all runs of the source, the estimates by those that were analysed
     found = identify_configurations(frame, hyperparameters)
     names = [found.names[code] for code in found.codes[: len(runs.runs)]]

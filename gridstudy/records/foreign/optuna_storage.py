@@ -115,7 +115,7 @@ def _table(optuna: Any, storage: Any, path: Path, *, study: str | None, with_ste
         minimised=frozenset(c for c, d in zip(["intermediate"] if with_steps else values, directions, strict=False)
                             if d == "MINIMIZE"),
         notes=(note,),
-        adaptive_sampler="the sampler chose how often each configuration was run, depending on its results",
+        adaptive_sampler=True,
     )  # fmt: skip
 
 

@@ -143,6 +143,8 @@ def _by_itself(table: RunTable, name: str, codes: Codes) -> tuple[str, str]:
     named = _by_name(name, numeric=numeric, n_values=n_values, n_rows=n_rows)
     if n_values == 1 < n_rows and not (named and named[0] == "seed"):  # rows of one seed are no replicates
         named = "constant", "one value in all rows"
+    elif table.units.get(name) == "s":
+        named = named or ("time", "its cells have a unit of time")
     elif named and named[0] == "start" and parse_starts(column) is None:
         named = "name", "no dates that can be put in order"
     return named or _by_content(column, numeric=numeric, n_values=n_values)

@@ -64,7 +64,7 @@ class ForeignRuns:
     points_per_unit: float
     pattern: str
     best_excess: float | None = None
-    adaptive_sampler: str | None = None
+    adaptive_sampler: bool = False
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -56,7 +56,7 @@ class RunTable:
     left_out: pd.DataFrame | None = None
     unknown_settings: frozenset[str] = frozenset()
     is_log_folder: bool = False
-    adaptive_sampler: str | None = None
+    adaptive_sampler: bool = False
 
 
 def problem_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
