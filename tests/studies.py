@@ -17,7 +17,7 @@ from gridstudy.running.launchers import InProcessLauncher
 from gridstudy.running.planning import plan_trials
 from gridstudy.running.progress import StudyTracker
 from gridstudy.running.runner import run_study
-from gridstudy.running.trials import run_trial
+from gridstudy.running.trials import run_trials
 from tests.fault_jobs import SOURCE
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +39,7 @@ def plan_protected(logdir, built_in):
 def resume(logdir, built_in, *, launcher=None):
     """What was planned, and how it stands at the end."""
     planned = plan_protected(logdir, built_in)
-    train = partial(run_trial, source=SOURCE, data=built_in, logdir=logdir, device="cpu")
+    train = partial(run_trials, source=SOURCE, data=built_in, logdir=logdir, device="cpu")
     launcher = launcher or InProcessLauncher()
     return planned, run_study(planned, logdir=logdir, train=train, launcher=launcher, progress=StudyTracker())
 

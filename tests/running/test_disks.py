@@ -69,7 +69,7 @@ def test_an_analysis_on_a_full_disk_gets_one_line(whole, mount, tmp_path, capsys
 
 
 def test_a_disk_that_fills_up_during_a_trial_stops_the_study_with_what_to_do(whole, built_in, tmp_path):
-    def full_disk(trial, *, attempt):
+    def full_disk(trials, *, attempt):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     planned = plan_protected(tmp_path, built_in)

@@ -22,7 +22,7 @@ from gridstudy.running.launchers import InProcessLauncher
 from gridstudy.running.planning import plan_trials, record_plans, recorded_dataset
 from gridstudy.running.progress import StudyTracker
 from gridstudy.running.runner import run_study
-from gridstudy.running.trials import run_trial
+from gridstudy.running.trials import run_trials
 from gridstudy.statistics.estimates import analyse
 from tests.conftest import fake_result, fake_run
 from tests.fault_jobs import SOURCE
@@ -207,6 +207,6 @@ def test_a_changed_grid_keeps_what_it_shares_and_loses_nothing(whole, built_in, 
         16: TrialState.COMPLETE,
         32: TrialState.MISSING,
     }
-    train = partial(run_trial, source=SOURCE, data=built_in, logdir=logdir, device="cpu")
+    train = partial(run_trials, source=SOURCE, data=built_in, logdir=logdir, device="cpu")
     run_study(planned, logdir=logdir, train=train, launcher=InProcessLauncher(), progress=StudyTracker())
     assert len(load_records(logdir).trials) == 3

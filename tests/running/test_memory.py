@@ -14,7 +14,7 @@ from gridstudy.running.launchers import InProcessLauncher, LocalLauncher
 from gridstudy.running.planning import plan_trials, record_plans
 from gridstudy.running.progress import StudyTracker
 from gridstudy.running.runner import run_study
-from gridstudy.running.trials import run_trial
+from gridstudy.running.trials import run_trials
 from gridstudy.statistics.estimates import analyse
 from tests.fault_jobs import MEGABYTE, SOURCE, limit_memory, run_and_die, run_and_weigh
 from tests.studies import LINUX, PROTECTED, plan_protected
@@ -34,7 +34,7 @@ def test_a_trial_that_runs_out_of_memory_is_tried_twice_and_recorded_and_the_stu
     table = {**PROTECTED, "grid": {"units1": [8, 16, 20_000]}, "fixed": {**PROTECTED["fixed"], "units2": 20_000}}
     planned = plan_trials([SUBJECT.parse(table)], range(1), subject=SUBJECT, data=built_in, logdir=tmp_path)
     launcher = LocalLauncher(1, preload=["gridstudy.fashion.training"], setup=partial(limit_memory, 600))
-    train = partial(run_trial, source=SOURCE, data=built_in, logdir=tmp_path, device="cpu")
+    train = partial(run_trials, source=SOURCE, data=built_in, logdir=tmp_path, device="cpu")
     summary = run_study(planned, logdir=tmp_path, train=train, launcher=launcher, progress=progress)
     assert progress.attempts == (False, True)
     ((trial, reason),) = summary.failures.items()
@@ -62,7 +62,7 @@ def test_a_worker_that_dies_once_its_trial_is_complete_costs_no_second_run(whole
 @LINUX
 def test_a_worker_holds_no_more_after_many_trials_than_after_a_few(built_in, tmp_path):
     configuration = SUBJECT.configure({**PROTECTED["fixed"], "units1": 8})
-    trials = [TrialConfig(SUBJECT.name, configuration, seed, built_in.identity) for seed in range(60)]
+    trials = [(TrialConfig(SUBJECT.name, configuration, seed, built_in.identity),) for seed in range(60)]
     job = partial(run_and_weigh, data=built_in, logdir=tmp_path)
     events = list(LocalLauncher(1, preload=["gridstudy.fashion.training"]).run(job, trials))
     weights = [event.value for event in events if isinstance(event, launchers.Finished)]
@@ -88,7 +88,7 @@ def test_a_rate_of_a_million_is_unstable_in_no_ranking_and_decides_no_contrast(b
     )
     record_plans(tmp_path, [experiment], subject=SUBJECT, data=built_in, seeds=range(3))
     planned = plan_trials([experiment], range(3), subject=SUBJECT, data=built_in, logdir=tmp_path)
-    train = partial(run_trial, source=SOURCE, data=built_in, logdir=tmp_path, device="cpu")
+    train = partial(run_trials, source=SOURCE, data=built_in, logdir=tmp_path, device="cpu")
     summary = run_study(planned, logdir=tmp_path, train=train, launcher=InProcessLauncher(), progress=StudyTracker())
     assert summary.failures == {}
     found = load_records(tmp_path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import replace
 
@@ -120,8 +121,8 @@ def test_a_log_directory_that_is_deleted_during_a_study_is_no_complete_study(tmp
     logdir = tmp_path / "logs"
 
     class Deleting(FakeTrainer):
-        def __call__(self, trial, *, attempt):
-            done = super().__call__(trial, attempt=attempt)
+        def __call__(self, trials, *, attempt):
+            done = super().__call__(trials, attempt=attempt)
             if len(self.trained) == 8:
                 shutil.rmtree(logdir)
             return done
@@ -135,8 +136,8 @@ def test_a_log_directory_that_is_deleted_during_a_study_is_no_complete_study(tmp
 
 def test_an_interruption_carries_the_number_of_complete_trials_on_the_disk(tmp_path, experiment):
     class Interrupted(FakeTrainer):
-        def __call__(self, trial, *, attempt):
-            done = super().__call__(trial, attempt=attempt)
+        def __call__(self, trials, *, attempt):
+            done = super().__call__(trials, attempt=attempt)
             if len(self.trained) == 3:  # recorded, and the runner has not heard of it
                 raise KeyboardInterrupt
             return done
@@ -187,9 +188,9 @@ def test_the_work_of_a_trial_is_that_of_the_plan_though_records_do_not_know_it(t
             super().trial_finished(result, run)
 
     class FromDisk(FakeTrainer):
-        def __call__(self, trial, *, attempt):
-            super().__call__(trial, attempt=attempt)
-            return read_result(trial_folder(self.logdir, trial) / RESULT_FILE)
+        def __call__(self, trials, *, attempt):
+            super().__call__(trials, attempt=attempt)
+            return [read_result(trial_folder(self.logdir, trial) / RESULT_FILE) for trial in trials]
 
     work = sorted(configuration.work for configuration in experiment.configurations)
     for _ in range(2):
@@ -200,3 +201,12 @@ def test_the_work_of_a_trial_is_that_of_the_plan_though_records_do_not_know_it(t
         )  # fmt: skip
         assert sorted(progress.seen) == work
         assert progress.work() == (sum(work), sum(work))
+
+
+def test_scores_that_nobody_knows_leave_the_others_their_mean(experiment, make_trial):
+    unknown = [replace(fake_result(make_trial(0, seed), diverged=True), score=float("nan")) for seed in range(2)]
+    rows = best_configurations(experiment, [*unknown, fake_result(make_trial(0, 2))], SUBJECT.objective)
+    assert [(row["n"], row["n_diverged"], row["sd"]) for row in rows] == [(3, 2, None)]
+    assert rows[0]["mean"] == fake_result(make_trial(0, 2)).score
+    (row,) = best_configurations(experiment, unknown, SUBJECT.objective)
+    assert math.isnan(row["mean"])

@@ -47,7 +47,7 @@ def test_no_worker_outlives_an_interruption_of_the_runner(tmp_path, experiment, 
         return workers[-1]
 
     class Interrupted(StudyTracker):
-        def trial_started(self, trial):
+        def trials_started(self, trials):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(LocalLauncher, "_start", note_worker)
