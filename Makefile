@@ -35,8 +35,13 @@ check: $(VENV)/ready  ## style, types on Linux, Windows and macOS, and tests
 	$(VENV)/bin/mypy --platform darwin --cache-dir .mypy_cache/darwin
 	$(RUN) -m pytest -m "not slow"
 
-benchmark: $(VENV)/ready  ## an hour on a quiet machine; against Optuna and Ray too where they are installed
-	$(RUN) -m benchmarks.compare --headline --growth
+$(VENV)/benchmark: $(VENV)/ready pyproject.toml
+	$(RUN) -m pip install --disable-pip-version-check --editable ".[benchmark]"
+	touch $@
+
+benchmark: $(VENV)/benchmark  ## most of an hour on a quiet machine, against Optuna and Ray, which it installs
+	$(RUN) -m benchmarks.compare --headline --growth --decided
+	$(RUN) -m benchmarks.table
 
 simulate: $(VENV)/ready  ## show by simulation that the statistics keep their guarantees, about ten minutes
 	$(RUN) -m simulations.simulate --output docs/simulations.md

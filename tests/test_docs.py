@@ -12,9 +12,10 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
+from benchmarks import table
+from benchmarks.measurement import read_csv
 from gridstudy.cli import analyse, board, run_arguments
 from gridstudy.core.selection import read_study_file, select_experiments
 from gridstudy.core.trial import TrialConfig
@@ -219,11 +220,11 @@ def test_readme_maps_every_room():
     assert [row for row in rows if row[0].startswith("`gridstudy/")] == room_rows()
 
 
-def test_readme_quotes_the_benchmark_as_it_was_measured():
-    table = pd.read_csv(ROOT / "benchmarks" / "results.csv")
-    for name, words in (("ours, five seeds: time", "five seeds took"), ("naive: time", "took")):
-        seconds = table[table["quantity"] == name]["value"]
-        assert f"{words} {seconds.median():.0f} s [{seconds.min():.0f}, {seconds.max():.0f}]" in prose(README)
+@pytest.mark.parametrize(("page", "lines"), [(README, table.readme_lines), (GUIDE, table.guide_lines)])
+def test_the_documents_quote_the_benchmark_as_it_was_measured(page, lines):
+    results = table.Results(read_csv(table.RESULTS))
+    text = page.read_text(encoding="utf-8")
+    assert table.replace_between(text, list(lines(results))) == text
 
 
 def test_readme_shows_what_its_commands_print(tmp_path):
