@@ -24,7 +24,7 @@ from gridstudy.running.planning import (
     record_confirmations,
     record_plans,
 )
-from gridstudy.running.subjects import SubjectSource
+from gridstudy.running.subjects import SubjectSource, prepare_data
 
 if TYPE_CHECKING:
     from gridstudy.core.lock import Lock
@@ -112,7 +112,7 @@ class StudyRun:
     @cached_property
     def data(self) -> Data:
         """The data, prepared once and checked against every configuration."""
-        data = self.subject.prepare()
+        data = prepare_data(self.subject, self.source)
         if self.subject.check is not None:
             for configuration in {c for experiment in self.experiments for c in experiment.configurations}:
                 self.subject.check(configuration, data)
@@ -238,7 +238,8 @@ class StudyRun:
             progress = self._with_mlflow(progress)
         return run_study(
             planned, logdir=self.logdir, train=train, launcher=launcher, progress=progress, check=lock.check,
-            clock=TrialClock(self.trial_timeout_s), is_over=is_over,
+            most_together=self.subject.most_together if self.subject.train_many else 1,
+            n_workers=self.count_workers(device), clock=TrialClock(self.trial_timeout_s), is_over=is_over,
         )  # fmt: skip
 
     def _record(self) -> None:
@@ -348,13 +349,13 @@ class StudyRun:
         )  # fmt: skip
 
     def _launch(self, device: str, lock: Lock) -> tuple[Callable[..., Any], Launcher]:
-        """How to train a trial, and the launcher that has it done."""
-        from gridstudy.running.trials import run_trial
+        """How to train trials, and the launcher that has it done."""
+        from gridstudy.running.trials import run_trials
 
         if self.launcher == "ray":
             return self._on_ray(device)
         train = partial(
-            run_trial, source=self.source, data=self.data, logdir=self.logdir, device=device, check=lock.check
+            run_trials, source=self.source, data=self.data, logdir=self.logdir, device=device, check=lock.check
         )
         if not self.source.is_portable:
             from gridstudy.running.launchers import InProcessLauncher
@@ -376,13 +377,13 @@ class StudyRun:
     def _on_ray(self, device: str) -> tuple[Callable[..., Any], Launcher]:
         from gridstudy.running.cores import count_cores
         from gridstudy.running.ray_launcher import RayLauncher
-        from gridstudy.running.remote import place_trial, train_remotely
+        from gridstudy.running.remote import place_trials, train_remotely
 
         portable = self.subject.portable
         data = replace(self.data, content=portable(self.data.content)) if portable else self.data
         launcher = RayLauncher(
             self.n_workers if self.ray_address else self.n_workers or count_cores(),
             address=self.ray_address, gpus_per_job=self.gpus_per_trial, shared={"data": data},
-            receive=partial(place_trial, logdir=self.logdir),
+            receive=partial(place_trials, logdir=self.logdir),
         )  # fmt: skip
         return partial(train_remotely, source=self.source, device=device), launcher

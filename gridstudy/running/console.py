@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,7 +56,7 @@ def choose_progress(experiments: Iterable[Experiment], description: Description,
 
 
 def _table(*columns: str, title: str | None = None, right: Iterable[str] = ()) -> Table:
-    frame = box.SIMPLE_HEAD if (sys.stdout.encoding or "").lower().startswith("utf") else box.ASCII
+    frame = box.SIMPLE_HEAD if (sys.stdout.encoding or "utf-8").lower().startswith("utf") else box.ASCII
     table = Table(title=title, box=frame, title_justify="left", pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", no_wrap=column in right)
@@ -171,7 +172,8 @@ def print_summary(
             sd = "" if row["sd"] is None else objective.show_difference(row["sd"])
             unstable = f" (unstable, {row['n_diverged']} diverged)" if row["n_diverged"] else ""
             label = labels[row["configuration"].name] + unstable
-            table.add_row("" if i else experiment.name, label, objective.show(row["mean"]), sd, str(row["n"]))
+            mean = "" if math.isnan(row["mean"]) else objective.show(row["mean"])
+            table.add_row("" if i else experiment.name, label, mean, sd, str(row["n"]))
     out.print(table)
     out.print(f"mean and sd of the {objective.label} over n seeds; the analysis tells which leads are real")
     _print_failures(out, summary)
@@ -270,7 +272,10 @@ def ask(question: str) -> bool:
     if not answer or not sys.stdin.isatty():
         print()  # nobody typed the end of the line
     if not answer:
-        raise StudyError("a run with --ask waits for an answer, and nobody can give one here; leave --ask out to start")
+        raise StudyError(
+            "a run with --ask waits for an answer, and nobody can give one here; leave --ask out to start "
+            "(in the menu: -Yes)"
+        )
     return answer.strip().lower().startswith("y")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from rich.console import Console, Group
@@ -42,7 +42,7 @@ class StudyTracker:
         self.n_trials = 0
         self.n_done = 0
         self.n_failed = 0
-        self.running: dict[TrialConfig, float] = {}
+        self.running: dict[tuple[TrialConfig, ...], float] = {}
         self._objectives: dict[str, list[float]] = defaultdict(list)
         self._work_left = 0.0
         self._work_done = 0.0
@@ -57,8 +57,8 @@ class StudyTracker:
             self._work_before += result.trial.configuration.work
             self._count(result)
 
-    def trial_started(self, trial: TrialConfig) -> None:
-        self.running[trial] = time.monotonic()
+    def trials_started(self, trials: Sequence[TrialConfig]) -> None:
+        self.running[tuple(trials)] = time.monotonic()
 
     def trial_finished(self, result: TrialResult, run: TrialRun) -> None:
         self._leave(result.trial)
@@ -67,20 +67,17 @@ class StudyTracker:
         self._count(result)
 
     def trial_failed(self, trial: TrialConfig, reason: str, *, final: bool) -> None:
-        if final:
-            self._leave(trial)
-            self.n_failed += 1
-        else:
-            self.running.pop(trial, None)
+        self._leave(trial, is_done=final)
+        self.n_failed += final
 
     def stop(self) -> None:
         self.running.clear()
 
-    def estimate_s(self, trial: TrialConfig) -> float | None:
-        """Seconds that a trial should take, once one has finished to tell from."""
+    def estimate_s(self, *trials: TrialConfig) -> float | None:
+        """Seconds that trials should take, once one has finished to tell from."""
         if not self._work_timed:
             return None
-        return self._seconds_done / self._work_timed * trial.configuration.work
+        return self._seconds_done / self._work_timed * _work_of(trials)
 
     def work(self) -> tuple[float, float]:
         """Estimated work that is done and in all, in the unit of Configuration.work, running trials included."""
@@ -98,19 +95,19 @@ class StudyTracker:
     def _work_running(self) -> float:
         """The work that running trials have done, as far as the time they have taken tells."""
         now, done = time.monotonic(), 0.0
-        for trial, since in self.running.items():
-            estimate_s = self.estimate_s(trial)
+        for trials, since in self.running.items():
+            estimate_s = self.estimate_s(*trials)
             if estimate_s:
-                done += min((now - since) / estimate_s, MOST_OF_A_TRIAL) * trial.configuration.work
+                done += min((now - since) / estimate_s, MOST_OF_A_TRIAL) * _work_of(trials)
         return done
 
     def describe_running(self) -> str:
         """The running trials with their seconds; one that takes far longer than it should is called slow."""
         now = time.monotonic()
         return "   ".join(
-            f"{self.name_of(trial)} seed {trial.seed} "
-            f"({'SLOW, ' if is_slow(now - since, self.estimate_s(trial)) else ''}{format_duration(now - since)})"
-            for trial, since in self.running.items()
+            f"{self.name_of(trials[0])} seed{'s' * (len(trials) > 1)} {', '.join(str(t.seed) for t in trials)} "
+            f"({'SLOW, ' if is_slow(now - since, self.estimate_s(*trials)) else ''}{format_duration(now - since)})"
+            for trials, since in self.running.items()
         )
 
     def best(self) -> str:
@@ -134,16 +131,20 @@ class StudyTracker:
         share = f" ({done / total:.0%} of the work)" if total else ""
         return f"{self.n_done} of {self.n_trials} trials done{share}{failed}{remaining}; best so far: {self.best()}"
 
-    def _leave(self, trial: TrialConfig) -> None:
-        self.running.pop(trial, None)
-        work = trial.configuration.work
-        self._work_done += work
-        self._work_left -= work
+    def _leave(self, trial: TrialConfig, *, is_done: bool = True) -> None:
+        self.running = {trials: since for trials, since in self.running.items() if trial not in trials}
+        if is_done:
+            self._work_done += trial.configuration.work
+            self._work_left -= trial.configuration.work
 
     def _count(self, result: TrialResult) -> None:
         self.n_done += 1
         if not result.diverged:
             self._objectives[self.name_of(result.trial)].append(result.score)
+
+
+def _work_of(trials: Iterable[TrialConfig]) -> float:
+    return sum(trial.configuration.work for trial in trials)
 
 
 class PlainProgress(StudyTracker):
