@@ -235,6 +235,10 @@ def test_readme_shows_what_its_commands_print(tmp_path):
     (last,) = [block.text for block in shown if block.text.startswith("wrote ")]
     last_printed = without_what_varies(printed).splitlines()[-1]
     assert re.sub(r"\d+ figures", "", without_what_varies(last)) == re.sub(r"\d+ figures", "", last_printed)
+    shown = blocks(GUIDE)  # shows the status of the same study
+    (position,) = [i for i, block in enumerate(shown) if "--status --logdir" in block.text]
+    status = output_of(shown[position], folder=tmp_path)
+    assert without_what_varies(status) == without_what_varies(shown[position + 1].text)
 
 
 def test_readme_shows_what_its_python_prints(monkeypatch):

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 COMPLETE, INTERRUPTED = 0, 130
 MOST_PROBLEMS = 50
-REPORT_FILE = "report.html"
 
 DESCRIPTION = "Draw the conclusions: from the logs to tables, figures and a report."
 EPILOG = """\
@@ -104,7 +103,7 @@ def _run(arguments: argparse.Namespace, command: str) -> int:
         return _run_if_outdated(arguments, command)
     if results.is_about_results(arguments):
         return results.run(arguments, command, say=say, check_output=check_output)
-    from gridstudy.cli.analysis import analyse_logdir, write_results
+    from gridstudy.cli.analysis import REPORT_FILE, analyse_logdir, write_results
     from gridstudy.records.status import newest_change_ns
     from gridstudy.reporting.summary import first_screen
     from gridstudy.statistics.results.hypotheses import check_exit_code
@@ -136,7 +135,7 @@ def _date_report(report: Path, before_ns: int | None, after_ns: int | None) -> N
 
 def _run_if_outdated(arguments: argparse.Namespace, command: str) -> int:
     """Analyse where the report is missing or outdated, say which, and print the report's path last."""
-    from gridstudy.cli.status import is_outdated
+    from gridstudy.cli.analysis import REPORT_FILE, is_outdated
     from gridstudy.core.errors import StudyError
 
     given = {"--margin": arguments.margin, "--format": arguments.format != "png", "--check": arguments.check}

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gridstudy.core.errors import StudyError
+from gridstudy.records.status import newest_change_ns
 
 if TYPE_CHECKING:
     from gridstudy.records.tables import Records
     from gridstudy.reporting.plotting import Figure
     from gridstudy.statistics.findings import Findings
     from gridstudy.statistics.verdicts import StoredVerdict
+
+REPORT_FILE = "report.html"
 
 
 def analyse_logdir(logdir: Path, *, margin: float | None, command: str) -> tuple[Findings, list[str]]:
@@ -32,7 +35,7 @@ def analyse_logdir(logdir: Path, *, margin: float | None, command: str) -> tuple
     stored = read_stored(logdir)
     findings = find(records, None if margin is None else margin / scale, stored=stored, command=command)
     verdicts = [e.verdict for e in findings.experiments if e.verdict is not None]
-    problems = store(logdir, stored_verdicts(verdicts, stored))
+    problems = store(logdir, stored_verdicts(verdicts, stored, group=findings.estimates.group_name))
     confirmation, unreadable = confirmation_results(logdir, findings.estimates)
     return replace(findings, confirmation=confirmation), [*problems, *unreadable]
 
@@ -90,6 +93,14 @@ def write_results(findings: Findings, output: Path, *, format: str) -> list[str]
         raise StudyError(f"cannot write {error.filename or output}: {error.strerror or error}") from None
     written = f"wrote report.md, report.html, {len(paths)} tables and {len(figures)} figures to {output.resolve()}"
     return [*notes, written]
+
+
+def is_outdated(report: Path, logdir: Path) -> bool:
+    """Whether a report is older than the logs, or than the text that it shows."""
+    newest_ns = newest_change_ns(logdir)
+    made_ns = report.stat().st_mtime_ns
+    text = report.with_suffix(".md")
+    return newest_ns is None or made_ns < newest_ns or (text.is_file() and made_ns < text.stat().st_mtime_ns)
 
 
 def draw_figures(findings: Findings, folder: Path, *, format: str) -> dict[str, Figure]:

@@ -108,9 +108,10 @@ def start_tensorboard(logdir: Path, port: int | None) -> str:
     from gridstudy.core.errors import StudyError
 
     with redirect_stderr(StringIO()):  # notes on TensorFlow and on fast loading, which a user need not read
-        from tensorboard import program
+        from tensorboard import default, program
 
-        server = program.TensorBoard()
+        # plugins of other packages are left out: torch's profiler starts a process that outlives a killed board
+        server = program.TensorBoard(default.get_static_plugins())
         server.configure(("tensorboard",), logdir=str(logdir.resolve()), host=HOST, port=port)
         try:
             return str(server.launch())

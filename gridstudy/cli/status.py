@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from gridstudy.cli.analyse import REPORT_FILE
+from gridstudy.cli.analysis import REPORT_FILE, is_outdated
 from gridstudy.cli.run_arguments import DEFAULT_SEEDS, parse_duration, parse_most_seeds, parse_seeds, parse_workers
 from gridstudy.core.experiment import Experiment
 from gridstudy.records.plans import CONFIRMATIONS_FOLDER, read_confirmation
-from gridstudy.records.status import ExperimentStatus, FoundTrial, Key, find_trials, newest_change_ns, status_of
+from gridstudy.records.status import ExperimentStatus, FoundTrial, Key, find_trials, status_of
 from gridstudy.records.tables import load_plans
 from gridstudy.records.toml import RecordError
 from gridstudy.records.verdicts import VERDICTS_FILE, read_verdicts
@@ -66,14 +66,6 @@ def describe_choices(arguments: argparse.Namespace) -> str:
         "workers": arguments.workers or "auto", "validation": None if arguments.subject else arguments.validation,
     }  # fmt: skip
     return ", ".join(f"{name} {value}" for name, value in choices.items() if value is not None)
-
-
-def is_outdated(report: Path, logdir: Path) -> bool:
-    """Whether a report is older than the logs, or than the text that it shows."""
-    newest_ns = newest_change_ns(logdir)
-    made_ns = report.stat().st_mtime_ns
-    text = report.with_suffix(".md")
-    return newest_ns is None or made_ns < newest_ns or (text.is_file() and made_ns < text.stat().st_mtime_ns)
 
 
 def describe_report(logdir: Path, output: Path) -> str:

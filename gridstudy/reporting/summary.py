@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+from gridstudy.core.subject import Objective
 from gridstudy.core.trial import LEAST_SEEDS
 from gridstudy.reporting.phrases import (
     Prose,
@@ -25,9 +26,13 @@ from gridstudy.reporting.phrases import (
 )
 from gridstudy.reporting.question_sentences import interaction_sentence
 from gridstudy.reporting.result_sentences import (
+    advice_sentence,
     answer,
+    confirmation_sentence,
+    decide_sentence,
     follow_up_sentences,
     label,
+    look_sentence,
     score_cell,
     summary_score,
 )
@@ -91,6 +96,20 @@ def read_sentence(facts: Mapping[str, float]) -> Prose:
     kinds |= {"files unreadable": "unreadable", "trials foreign": "foreign"}
     shown = [f"{facts[q]:,.0f} {word}" for q, word in kinds.items() if facts.get(q) or word == "complete"]
     return Prose(f"trials: {', '.join(shown)}")
+
+
+def outcome_line(e: ExperimentEstimate, margin: float, *, racing: bool) -> str:
+    """What a study that goes look by look adds to an experiment's row; nothing where the row says it all."""
+    if racing:
+        return terminal(f"{e.experiment.name}: {advice_sentence(e, margin)}")
+    if e.verdict is None or not e.verdict.next_look:
+        return ""
+    return terminal(f"{e.experiment.name}: {look_sentence(e.verdict)}{decide_sentence(e.verdict)}")
+
+
+def confirmed_line(row: Mapping[Any, Any], objective: Objective) -> str:
+    """What fresh seeds found of an experiment's best configuration; `row` is one of the confirmation."""
+    return f"{'confirmed':<{len(INDENT)}}{terminal(confirmation_sentence(row, objective))}"
 
 
 def problem_lines(findings: Findings) -> list[Prose]:

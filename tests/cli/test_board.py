@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -106,6 +107,13 @@ def test_a_board_that_is_killed_leaves_no_process_behind(board):
     process.wait()
     wait_until(lambda: not any(Path(f"/proc/{fields[0]}").exists() for fields in helpers), timeout_s=5)
     assert not answers(address)
+
+
+def test_plugins_of_other_packages_are_left_out(board):
+    with urllib.request.urlopen(address_of(board("--no-open")) + "data/plugins_listing", timeout=20) as listing:
+        plugins = json.load(listing)
+    assert "hparams" in plugins
+    assert not {"pytorch_profiler", "projector"} & set(plugins)
 
 
 def test_only_this_machine_is_answered(board):

@@ -133,7 +133,7 @@ def test_ask_before_until_decided_tells_of_the_first_look_and_then_of_what_is_un
     answered(monkeypatch, "n\n")
     _, out, _ = run(*study)
     assert "9 trials: 0 missing, 0 interrupted, 0 failed, 9 complete" in out
-    assert "0 of 1 hypotheses decided; about " in out
+    assert "0 of 1 hypothesis decided; 9 trials to go" in out
     answered(monkeypatch, "y\n")
     assert "18 of them trained now" not in run(*study)[1]
     answered(monkeypatch, "")
