@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gridstudy.core.subject import Subject
     from gridstudy.running.subjects import SubjectSource
 
-COMPLETE, SOME_FAILED = 0, 1
+COMPLETE, SOME_FAILED, DECLINED = 0, 1, 3
 BUILT_IN = "gridstudy.fashion.subject"
 
 
@@ -177,7 +177,7 @@ def _run_study(
         return _show_plan(study)
     if arguments.ask and not _may_start(study):
         print("Nothing was run.")
-        return COMPLETE
+        return DECLINED  # so that what a script does after a run is not done after none
     return _train(study)
 
 

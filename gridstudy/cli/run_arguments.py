@@ -34,7 +34,8 @@ examples:
   {command} --data-dir ../shared/fashion-mnist
   {command} --subject examples/digits.py    a subject of your own
 
-exit code: 0 all trials complete, 1 some trial failed, 2 bad usage or data, 130 interrupted, 143 terminated
+exit code: 0 all trials complete, 1 some trial failed, 2 bad usage or data, 3 the answer to --ask was no,
+130 interrupted, 143 terminated
 """
 
 

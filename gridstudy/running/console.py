@@ -56,7 +56,7 @@ def choose_progress(experiments: Iterable[Experiment], description: Description,
 
 
 def _table(*columns: str, title: str | None = None, right: Iterable[str] = ()) -> Table:
-    frame = box.SIMPLE_HEAD if (sys.stdout.encoding or "").lower().startswith("utf") else box.ASCII
+    frame = box.SIMPLE_HEAD if (sys.stdout.encoding or "utf-8").lower().startswith("utf") else box.ASCII
     table = Table(title=title, box=frame, title_justify="left", pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", no_wrap=column in right)
@@ -272,7 +272,10 @@ def ask(question: str) -> bool:
     if not answer or not sys.stdin.isatty():
         print()  # nobody typed the end of the line
     if not answer:
-        raise StudyError("a run with --ask waits for an answer, and nobody can give one here; leave --ask out to start")
+        raise StudyError(
+            "a run with --ask waits for an answer, and nobody can give one here; leave --ask out to start "
+            "(in the menu: -Yes)"
+        )
     return answer.strip().lower().startswith("y")
 
 
