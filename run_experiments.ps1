@@ -410,7 +410,8 @@ function Invoke-MenuEntry {
     $script:Refused = $Chosen.Clone()
     if ($Key -eq 'o') { Read-Choice }
     elseif ($Key -eq '7') { Invoke-Own }
-    elseif ($Key -eq 't') { if ($Board) { Close-Board } else { Open-Board } }
+    elseif (($Key -eq 't') -and $Board) { Close-Board; Write-Host 'TensorBoard has stopped.' }
+    elseif ($Key -eq 't') { Open-Board }
     elseif (-not $keys.ContainsKey($Key)) { Write-Host "'$Key' is not on the menu" -ForegroundColor Yellow }
     else {
         $experiment = @()

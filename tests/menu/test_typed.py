@@ -73,7 +73,7 @@ def test_the_menu_runs_until_decided_with_tensorboard_beside_it(terminal, tmp_pa
     menu.answer("Until how many seeds", "3")
     assert "hypothesis of" in menu.answer("Open the report? [y/N]", "n")
     menu.answer("Choose: ", "t")
-    menu.until("Choose: ")
+    assert "TensorBoard has stopped." in menu.until("Choose: ")
     assert not answers(address)
     menu.sendline("t")
     address = menu.until("/\r\n").split()[-1] + "/"
