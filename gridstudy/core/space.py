@@ -123,7 +123,7 @@ class Hyperparameter:
         return int(value) if whole else normalise(float(value))
 
     def format(self, value: Value) -> str:
-        """A value as tables, figures and sentences call it: `1e-3` on a scale of powers of ten, else as it is."""
+        """A value as tables and figures call it: `1e-3` (but `0.3`) on a scale of powers of ten, else as it is."""
         if self.scale == "log10" and isinstance(value, int | float) and value > 0 and not isinstance(value, bool):
             return format_power(float(value))
         return format_value(value)
@@ -185,6 +185,11 @@ class SearchSpace:
     def __post_init__(self) -> None:
         if len(set(self.names)) < len(self.names):
             raise StudyError(f"a search space must name each hyperparameter once; got {', '.join(self.names)}")
+        if len({name.casefold() for name in self.names}) < len(self.names):
+            raise StudyError(
+                "hyperparameters must differ by more than upper and lower case, which Windows cannot tell apart; "
+                f"got {', '.join(self.names)}"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -31,9 +31,10 @@ def format_value(value: Value) -> str:
 
 
 def format_power(value: float) -> str:
-    """A number as mantissa and power of ten: 1e-3, 2.5e4."""
+    """A number as mantissa and power of ten, 1e-3 or 2.5e4, or as it is where that is shorter: 0.3, 3, 20."""
     mantissa, _, exponent = f"{value:.9e}".partition("e")
-    return f"{float(mantissa):g}e{int(exponent)}"
+    power, plain = f"{float(mantissa):g}e{int(exponent)}", format_value(value)
+    return plain if len(plain) < len(power) else power
 
 
 def format_values(values: Mapping[str, Value]) -> str:
@@ -66,13 +67,13 @@ def check_readable(text: str, *, what: str) -> None:
     )
 
 
-def show(value: object, *, most: int = 60) -> str:
+def show(value: object) -> str:
     """A value as a message quotes it, cut where it is long."""
     try:
         text = repr(value)
     except ValueError:  # an integer of thousands of digits has no repr
         return "a number of thousands of digits"
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def safe_folder_name(text: str, *, most: int) -> str:
