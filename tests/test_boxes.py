@@ -1,4 +1,7 @@
-"""Every box of output in README and the guide is what its command prints: `python -m tests.test_boxes` writes them anew."""
+"""Every box of output in README and the guide is what its command prints.
+
+`python -m tests.test_boxes` writes them anew.
+"""
 
 from __future__ import annotations
 

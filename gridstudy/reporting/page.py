@@ -89,7 +89,7 @@ td[style*="right"] { text-align: right; white-space: nowrap; }
   .first-page summary { margin-top: .3rem; }
   .first-page p, .first-page ul { margin: .2rem 0; }
   .first-page .picture { margin: .2rem 0; }
-  .first-page img { max-height: 14cm; }
+  .first-page img { max-height: 10cm; }
 }
 """.strip()
 SCRIPT = """
