@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import shutil
+import sys
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -145,6 +146,7 @@ def of_a_changed_default(command: str) -> str:
     changed = source.replace('Hyperparameter("epochs", 10', 'Hyperparameter("epochs", 12')
     assert changed != source
     Path("my_digits.py").write_text(changed, encoding="utf-8")
+    sys.modules.pop("my_digits", None)  # a second program would read the file anew
     return run("units --subject my_digits.py --seeds 1 --logdir logs_digits", code=2)
 
 
@@ -272,7 +274,7 @@ def write_boxes() -> None:
         for old, new in ((box, fresh), (textwrap.indent(box, pad), textwrap.indent(fresh, pad))):
             text = text.replace(f"```text\n{old}", f"```text\n{new}")
         page.write_text(text, encoding="utf-8")
-        print(f"{page.name}: {found}")
+        print(f"{page.name}: {found}", flush=True)
 
 
 if __name__ == "__main__":

@@ -46,12 +46,12 @@ def build_parser(command: str = "python grid_search_experiments.py") -> argparse
     add = parser.add_argument
     add("experiments", nargs="*", metavar="EXPERIMENT",
         help="experiments or groups, by name or by the number that --list shows (default: all)")  # fmt: skip
-    add("--seeds", metavar="N", help="replicates per configuration, or a range like 10-19 (default: 5)")
+    add("--seeds", metavar="N", help="number of seeds per configuration, or a range of seeds like 10-19 (default: 5)")
     add("--until-decided", action="store_true",
         help="after the first look, add seeds for undecided hypotheses only, look by look")  # fmt: skip
     add("--until", choices=["decided", "recommended"],
         help="as --until-decided, or race the configurations until one can be recommended")  # fmt: skip
-    add("--most-seeds", metavar="N", help="the last look of --until is at so many seeds at most (default: 80)")
+    add("--most-seeds", metavar="N", help="the last look of --until is at this many seeds or fewer (default: 80)")
     add("--time-limit", metavar="TIME",
         help="start no trial after this time, like 90s, 30m or 2h; running ones finish (default: none)")  # fmt: skip
     add("--subject", type=to_path, metavar="FILE.py",
@@ -59,29 +59,29 @@ def build_parser(command: str = "python grid_search_experiments.py") -> argparse
     add("--study", type=to_path, metavar="FILE.toml", help="run experiments of your own; see examples/own_study.toml")
     add("--data-dir", type=to_path, metavar="DIR", help="folder with Fashion-MNIST (IDX files or fashionmnist.pt)")
     add("--dataset", choices=["auto", "fashion-mnist", "garments", "garments-small"], default="auto",
-        help="auto: real data where it can be had, else the built-in garments (default: auto)")  # fmt: skip
+        help="auto: real data if available, otherwise the built-in garments (default: auto)")  # fmt: skip
     add("--validation", choices=["holdout", "test"], default="holdout",
-        help="what chooses: 10,000 images held out of training, or, as in the course, the test images "
+        help="images that choose between configurations: 10,000 held out of training or, as in the course, the test images "
         "(default: holdout)")  # fmt: skip
     add("--logdir", type=to_path, default=Path("modellogs"), metavar="DIR", help="where logs go (default: modellogs)")
     add("--workers", metavar="N", help="trials at a time (default: the CPU cores; 4 on a GPU)")
     add("--trial-timeout", metavar="TIME",
-        help="end a trial that takes longer, like 90s, 10m or 2h, and try it once more (default: 20 times the "
+        help="time limit of a trial, like 90s, 10m or 2h; one that exceeds it is retried once (default: 20 times the "
         "estimate, at least 2 minutes)")  # fmt: skip
     add("--launcher", choices=["local", "ray"], default="local",
-        help="processes of this machine, or tasks of Ray, which may have many machines (default: local)")  # fmt: skip
+        help="run trials as processes on this machine, or as tasks of a Ray cluster (default: local)")  # fmt: skip
     add("--ray-address", metavar="ADDRESS",
-        help="a Ray cluster, like auto, HOST:6379 or ray://HOST:10001 (default: a Ray of its own, here)")  # fmt: skip
-    add("--gpus-per-trial", metavar="F", help="the part of a GPU that each trial gets on Ray, up to 1 (default: none)")
+        help="a Ray cluster, like auto, HOST:6379 or ray://HOST:10001 (default: start Ray on this machine)")  # fmt: skip
+    add("--gpus-per-trial", metavar="F", help="fraction of a GPU for each trial on Ray, up to 1 (default: none)")
     add("--mlflow", nargs="?", const="", metavar="URI",
-        help="a run in MLflow per trial too (URI by default: a SQLite database, LOGDIR/mlflow.db)")  # fmt: skip
+        help="also log each trial as an MLflow run (default URI: a SQLite database, LOGDIR/mlflow.db)")  # fmt: skip
     add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto", help="where to train (default: auto)")
     add("--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
-        help="override a fixed hyperparameter; the experiment then has a name of its own; repeatable")  # fmt: skip
+        help="override a fixed hyperparameter; the experiment gets its own name; repeatable")  # fmt: skip
     add("--confirm", action="store_true",
         help="rerun the configurations that may be the best on as many fresh seeds, 1000 and up")  # fmt: skip
-    add("--dry-run", action="store_true", help="show every trial, the budgets and the time it would take; run nothing")
-    add("--list", action="store_true", help="list the experiments; with names, show all about them")
+    add("--dry-run", action="store_true", help="show every trial, the budgets and the estimated time; train nothing")
+    add("--list", action="store_true", help="list the experiments; with names, show their details")
     add("--compare", nargs=2, type=to_path, metavar=("A", "B"), help="compare the outcomes of two log directories")
     return parser
 

@@ -138,7 +138,7 @@ def _scan(file: BinaryIO, path: Path) -> tuple[str, Lines, Lines, int]:
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         candidates: tuple[str, ...] = ("utf-16",)
     elif b"\0" in start:
-        raise StudyError(f"{path} is no text; a CSV file was expected")
+        raise StudyError(f"{path} is not text; a CSV file was expected")
     else:
         candidates = ("utf-8-sig", "cp1252")
     for encoding in candidates:
