@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--ignore",
         metavar="A,B",
-        help="columns that are not settings, although otherwise identical runs differ in them",
+        help="columns that are not settings, although like runs differ in them",
     )
     add("--seed", metavar="COLUMN", help="column of the seed: rows with the same seed are paired")
     add("--block", metavar="COLUMN", help="column of the session or machine: rows that share it are paired")

@@ -61,8 +61,8 @@ def build_parser(command: str = "python grid_search_experiments.py") -> argparse
     add("--dataset", choices=["auto", "fashion-mnist", "garments", "garments-small"], default="auto",
         help="auto: real data if available, otherwise the built-in garments (default: auto)")  # fmt: skip
     add("--validation", choices=["holdout", "test"], default="holdout",
-        help="images that choose between configurations: 10,000 held out of training or, as in the course, the test images "
-        "(default: holdout)")  # fmt: skip
+        help="images that choose between configurations: 10,000 held out of training or, as in the course, the "
+        "test images (default: holdout)")  # fmt: skip
     add("--logdir", type=to_path, default=Path("modellogs"), metavar="DIR", help="where logs go (default: modellogs)")
     add("--workers", metavar="N", help="trials at a time (default: the CPU cores; 4 on a GPU)")
     add("--trial-timeout", metavar="TIME",
@@ -71,7 +71,7 @@ def build_parser(command: str = "python grid_search_experiments.py") -> argparse
     add("--launcher", choices=["local", "ray"], default="local",
         help="run trials as processes on this machine, or as tasks of a Ray cluster (default: local)")  # fmt: skip
     add("--ray-address", metavar="ADDRESS",
-        help="a Ray cluster, like auto, HOST:6379 or ray://HOST:10001 (default: start Ray on this machine)")  # fmt: skip
+        help="a Ray cluster, like auto, HOST:6379 or ray://HOST:10001 (default: start Ray here)")  # fmt: skip
     add("--gpus-per-trial", metavar="F", help="fraction of a GPU for each trial on Ray, up to 1 (default: none)")
     add("--mlflow", nargs="?", const="", metavar="URI",
         help="also log each trial as an MLflow run (default URI: a SQLite database, LOGDIR/mlflow.db)")  # fmt: skip

@@ -110,9 +110,10 @@ class Subject:
 
     `train(trial, data, folder, device, report)` trains one trial on the content of `data`, may write logs to `folder`
     and returns an Outcome; it may call `report` after each epoch. `prepare()` returns the Data. `budgets` and `cost`
-    take the resolved hyperparameters and return the totals of a trial and its cost, by which the cheapest is chosen. `epochs` names the hyperparameter
-    that is the number of epochs, if there is one. `families` lists experiments whose hypotheses are corrected together.
-    Raise `training_version` whenever a change of the code changes the outcome of a trial.
+    take the resolved hyperparameters and return the totals of a trial and its cost, by which the cheapest is chosen.
+    `epochs` names the hyperparameter that is the number of epochs, if there is one. `families` lists experiments whose
+    hypotheses are corrected together. Raise `training_version` whenever a change of the code changes the outcome of a
+    trial.
 
     The rest is optional. `packages` are those whose versions are recorded. `choose_device(requested)` returns a device
     and the reason. `set_up_worker()` is called once in every worker. `estimate_seconds` times a few steps for the dry
