@@ -133,7 +133,8 @@ def test_a_store_that_cannot_be_read_is_one_line(tmp_path):
     content = damaged.read_bytes()
     damaged.write_bytes(content[:5000] + b"\xff" * 60_000 + content[65_000:])
     for name, expected in {
-        "text.db": "is not a SQLite database", "empty": "is not an MLflow store", "other.db": "cannot be read: no such table",
+        "text.db": "is not a SQLite database", "empty": "is not an MLflow store",
+        "other.db": "cannot be read: no such table",
         damaged.name: "is damaged|cannot be read",
     }.items():  # fmt: skip
         with pytest.raises(StudyError, match=expected) as error:
