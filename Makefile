@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 DATA := $(or $(FASHION_MNIST_DIR),$(wildcard ../shared/fashion-mnist))
 export FASHION_MNIST_DIR := $(DATA)
 
-.PHONY: study test test-all check benchmark simulate chaos reference clean
+.PHONY: study board test test-all check benchmark simulate chaos reference clean
 .DEFAULT_GOAL := study
 
 $(VENV)/ready: requirements.txt requirements-dev.txt
@@ -17,6 +17,9 @@ $(VENV)/ready: requirements.txt requirements-dev.txt
 study: $(VENV)/ready  ## train what is missing of the seven experiments, then analyse
 	$(RUN) grid_search_experiments.py
 	$(RUN) analyze_results.py
+
+board: $(VENV)/ready  ## show the logs in TensorBoard, on this machine only; Ctrl-C ends it
+	$(RUN) -m gridstudy board
 
 test: $(VENV)/ready  ## the fast tests, among them one short study on the data that is there
 	$(RUN) -m pytest -m "not slow"
@@ -30,8 +33,13 @@ check: $(VENV)/ready  ## style, types and tests
 	$(VENV)/bin/mypy
 	$(RUN) -m pytest -m "not slow"
 
-benchmark: $(VENV)/ready  ## an hour on a quiet machine; against Optuna and Ray too where they are installed
-	$(RUN) -m benchmarks.compare --headline --growth
+$(VENV)/benchmark: $(VENV)/ready pyproject.toml
+	$(RUN) -m pip install --disable-pip-version-check --editable ".[benchmark]"
+	touch $@
+
+benchmark: $(VENV)/benchmark  ## most of an hour on a quiet machine, against Optuna and Ray, which it installs
+	$(RUN) -m benchmarks.compare --headline --growth --decided
+	$(RUN) -m benchmarks.table
 
 simulate: $(VENV)/ready  ## show by simulation that the statistics keep their guarantees, about ten minutes
 	$(RUN) -m simulations.simulate --output docs/simulations.md

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 MAINS = {"grid_search_experiments.py": run, "analyze_results.py": analyse}
 
 VARIES = {
+    r"\d{4}-\d\d-\d\d \d\d:\d\d": "DATE",
     r"\b\d+(\.\d+)? (s|min|minutes|h)\b": "TIME",
     r"(?<=figures to ).*": "FOLDER",
     r"\d+ trials at a time": "WORKERS",

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
-from benchmarks import compare, products
-from benchmarks.compare import Measurement
+from benchmarks import growth, loops, machine, measurement, operations, products, rounds, setting
+from benchmarks.measurement import Measurement
 from gridstudy.core.machine import processor
 from gridstudy.fashion.data import PreparedData, prepare
 from gridstudy.fashion.products import describe_products
@@ -26,7 +27,7 @@ def test_operations_of_one_configuration_counted_by_hand():
     )
     first, others = 784 * 16, 16 * 8 + 8 * 8 + 8 * 10
     examples, scored = 2 * 3 * 4, 2 * 100 + 50
-    assert compare.count_operations(configuration, n_validation=100, n_test=50) == (
+    assert operations.count_operations(configuration, n_validation=100, n_test=50) == (
         examples * (2 * first + 2 * others + 2 * first + 4 * others),
         scored * 2 * (first + others),
     )
@@ -37,37 +38,56 @@ def test_a_diverged_trial_counts_for_as_far_as_it_came(make_trial):
     ended = replace(
         whole, diverged=True, curves={"train_loss": (1.0,), "validation_loss": (1.0,), "validation_accuracy": (0.1,)}
     )
-    training, evaluation = compare.count_recorded([whole], n_validation=10, n_test=10)
-    assert compare.count_recorded([ended], n_validation=10, n_test=10) == (training // 2, evaluation // 3)
+    training, evaluation = operations.count_recorded([whole], n_validation=10, n_test=10)
+    assert operations.count_recorded([ended], n_validation=10, n_test=10) == (training // 2, evaluation // 3)
 
 
 def test_the_entries_are_61_of_56_configurations():
-    entries = compare.list_entries()
+    entries = setting.list_entries()
     assert (len(entries), len(set(entries))) == (61, 56)
-    assert {entry["train_steps"] for entry in compare.list_entries(n_entries=3, scale=0.02)} == {2}
+    assert {entry["train_steps"] for entry in setting.list_entries(n_entries=3, scale=0.02)} == {2}
 
 
 @pytest.mark.parametrize("optimizer", ["Adam", "SGD"])
 def test_the_naive_objective_trains_an_entry(optimizer: str, small_data: PreparedData, cache: Path, tmp_path: Path):
     official = prepare("garments-small", validation="test", cache_dir=cache, warn=lambda message: None)
-    compare.write_mads_file(tmp_path / "mads" / "fashionmnist" / "fashionmnist.pt", official)
+    setting.write_mads_file(tmp_path / "mads" / "fashionmnist" / "fashionmnist.pt", official)
     entry = SUBJECT.configure(
         {"epochs": 2, "train_steps": 2, "batch_size": 4, "units1": 16, "units2": 8, "optimizer": optimizer}
     )
-    setting = compare.Setting(tmp_path, (SUBJECT.configure({}), entry), (), (), n_validation=9, scale=1.0)
-    compare.write_job(setting)
+    setting.write_job(setting.Setting(tmp_path, (SUBJECT.configure({}), entry), (), (), n_validation=9, scale=1.0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of others' packages are theirs
-        loss = compare.train_entry(1, work=tmp_path, logdir=tmp_path / "logs")
+        loss = loops.train_entry(1, work=tmp_path, logdir=tmp_path / "logs")
     assert 1 < loss < 4
     (log,) = (tmp_path / "logs" / "entry001").iterdir()
     assert {path.name.split(".")[0] for path in log.iterdir()} == {"model", "settings", "events"}
     assert "valid_steps = 2" in (log / "settings.toml").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("optimizer", ["Adam", "RMSprop", "SGD"])
+def test_the_bare_loop_trains_an_entry_and_scores_the_splits_of_the_study(optimizer, small_data, tmp_path):
+    values = {"epochs": 2, "train_steps": 100, "units1": 16, "units2": 8, "learning_rate": 0.01}
+    entry = SUBJECT.configure({**values, "optimizer": optimizer, "momentum": 0.9 if optimizer == "SGD" else 0.0})
+    setting.write_splits(tmp_path / loops.SPLITS_FILE, small_data)
+    setting.write_job(setting.Setting(tmp_path, (entry,), (), (), n_validation=9, scale=1.0))
+    assert 0.3 < loops.train_entry_barely(0, work=tmp_path, logdir=tmp_path) < 1
+    validation, test = map(float, (tmp_path / "entry000.txt").read_text(encoding="utf-8").split())
+    assert validation == pytest.approx(test, abs=0.1)
+
+
+def test_the_bare_loop_sees_each_image_once_in_a_pass():
+    images, labels = torch.arange(6).reshape(6, 1), torch.arange(6)
+    batches = loops.shuffle_endlessly(images, labels, batch_size=3)
+    for _ in range(2):
+        (x1, y1), (x2, y2) = next(batches), next(batches)
+        assert torch.equal(torch.cat([x1, x2]).flatten(), torch.cat([y1, y2]))
+        assert sorted(torch.cat([y1, y2]).tolist()) == list(range(6))
+
+
 def test_a_loop_trains_each_entry_once(tmp_path: Path):
     trained: list[int] = []
-    compare.run_naive(lambda number: trained.append(number) or 0.0, 3, tmp_path)
+    loops.run_naive(lambda number: trained.append(number) or 0.0, 3, tmp_path)
     assert trained == [0, 1, 2]
 
 
@@ -76,7 +96,7 @@ def test_optuna_trains_each_entry_once(tmp_path: Path):
     trained: list[int] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        compare.run_optuna(lambda number: trained.append(number) or 0.0, 5, tmp_path)
+        loops.run_optuna(lambda number: trained.append(number) or 0.0, 5, tmp_path)
     assert set(trained) == set(range(5))
 
 
@@ -89,15 +109,15 @@ def test_records_tell_when_training_began_and_ended(make_trial, tmp_path: Path):
         line = f"2026-01-01 12:00:{second:06.3f} INFO Epoch 0 train 2.0 test 1.0 metric ['0.5']\n"
         (folder / LOG_FILE).write_text(f"2026-01-01 12:00:01.000 INFO Logging to here\n{line}", encoding="utf-8")
         write_result(folder, fake_result(trial), fake_run())  # its first epoch took 0.5 s
-    began, ended = compare.read_training_phase(tmp_path)
+    began, ended = operations.read_training_phase(tmp_path)
     assert began <= ended
-    assert compare.read_first_epoch(tmp_path) % 60 == pytest.approx(4.0)
+    assert operations.read_first_epoch(tmp_path) % 60 == pytest.approx(4.0)
 
 
 @pytest.mark.slow
 def test_the_peak_is_that_of_the_best_library_each_of_which_is_named(monkeypatch):
-    monkeypatch.setattr(compare, "count_cores", lambda: 1)
-    measurements, peak = compare.measure_machine(1)
+    monkeypatch.setattr(machine, "count_cores", lambda: 1)
+    measurements, peak = machine.measure_machine(1)
     names = [m.quantity for m in measurements]
     assert "numpy" in names[-1]
     assert len(set(names)) == len(names) >= 2
@@ -127,20 +147,20 @@ def test_the_products_of_this_machine_are_measured_and_its_processor_is_named(ca
 
 
 def test_a_line_through_points_on_a_line():
-    assert compare.fit_line([1, 2, 4], [5.0, 7.0, 11.0]) == pytest.approx((3.0, 2.0, 1.0))
+    assert growth.fit_line([1, 2, 4], [5.0, 7.0, 11.0]) == pytest.approx((3.0, 2.0, 1.0))
 
 
 def test_sides_are_chosen_and_named():
-    assert compare.choose_contestants(["naive", "ours"], headline=True) == ["ours", "naive", "ours, five seeds"]
-    assert compare.rotate(["a", "b", "c"], 4) == ["b", "c", "a"]
-    with pytest.raises(ValueError, match=r"ours,naive,optuna,ray.*'mine'"):
-        compare.choose_contestants(["mine"], headline=False)
+    assert rounds.choose_contestants(["naive", "ours"], headline=True) == ["ours", "naive", "ours, five seeds"]
+    assert rounds.rotate(["a", "b", "c"], 4) == ["b", "c", "a"]
+    with pytest.raises(ValueError, match=r"ours,bare,naive,optuna,ray.*'mine'"):
+        rounds.choose_contestants(["mine"], headline=False)
 
 
 def test_ratios_are_per_command_and_per_trial(tmp_path: Path):
-    ours = compare.Run("ours", 0.0, duration_s=10.0, logdir=tmp_path, n_entries=61, n_trained=50)
-    naive = compare.Run("naive", 0.0, duration_s=100.0, logdir=tmp_path, n_entries=61, n_trained=100)
-    ratios = compare.measure_ratios({"ours": ours, "naive": naive}, 1)
+    ours = rounds.Run("ours", 0.0, duration_s=10.0, logdir=tmp_path, n_entries=61, n_trained=50)
+    naive = rounds.Run("naive", 0.0, duration_s=100.0, logdir=tmp_path, n_entries=61, n_trained=100)
+    ratios = rounds.measure_ratios({"ours": ours, "naive": naive}, 1)
     assert [m.value for m in ratios] == [10.0, 5.0]
 
 
@@ -149,7 +169,8 @@ def test_measurements_become_a_csv_file_and_a_table(tmp_path: Path):
         Measurement("comparison", "ours: time", value, "s", round=n) for n, value in enumerate((3.0, 9.0, 4.25), 1)
     ]
     once = Measurement("phases", "--help", 0.0123, "s", note="at once, that is")
-    compare.write_csv(tmp_path / "new" / "results.csv", [*times, once])
+    measurement.write_csv(tmp_path / "new" / "results.csv", [*times, once])
+    assert measurement.read_csv(tmp_path / "new" / "results.csv") == [*times, once]
     with (tmp_path / "new" / "results.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["section", "quantity", "value", "unit", "round", "note"]
@@ -161,11 +182,11 @@ def test_measurements_become_a_csv_file_and_a_table(tmp_path: Path):
     ]
 
     console = Console(width=120, record=True)
-    compare.print_tables([*times, once], console)
+    measurement.print_tables([*times, once], console)
     lines = [line.split() for line in console.export_text().splitlines() if line.strip()]
     assert ["ours:", "time", "4.25", "3", "9", "s", "3"] in lines
     assert ["--help", "0.0123", "s", "1", "at", "once,", "that", "is"] in lines
 
 
 def test_memory_of_a_process_that_has_gone_is_nothing():
-    assert compare.sample_memory(2**22 + 1) == (0, 0)
+    assert growth.sample_memory(2**22 + 1) == (0, 0)

@@ -12,10 +12,11 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from gridstudy.cli import analyse, run_arguments
+from benchmarks import table
+from benchmarks.measurement import read_csv
+from gridstudy.cli import analyse, board, run_arguments
 from gridstudy.core.selection import read_study_file, select_experiments
 from gridstudy.core.trial import TrialConfig
 from gridstudy.fashion.experiments import FOLLOW_UP, GROUPS, STUDY
@@ -46,7 +47,6 @@ FLAGS_OF_OTHERS = {
     "--disable-usage-stats",
     "--host",
     "--include-dashboard",
-    "--port",
     "--backend-store-uri",
     "--upgrade",
 }
@@ -83,9 +83,15 @@ def test_the_guide_lists_the_flags_that_the_parser_has(script):
     assert known <= listed | elsewhere, f"not documented: {sorted(known - listed - elsewhere)}"
 
 
+def test_the_guide_lists_the_flags_of_the_board():
+    rows = [row for row in table_rows(section(GUIDE, "TensorBoard, step by step")) if row[0].startswith("`-")]
+    listed = {word for row in rows for span in code_spans(row[0]) for word in span.split() if word.startswith("-")}
+    assert listed == options(board.build_parser())
+
+
 @pytest.mark.parametrize("page", documents(), ids=lambda page: page.name)
 def test_every_flag_that_a_document_mentions_exists(page):
-    known = set().union(*(options(script.build_parser()) for script in SCRIPTS.values())) | FLAGS_OF_OTHERS
+    known = set().union(*(options(script.build_parser()) for script in (*SCRIPTS.values(), board))) | FLAGS_OF_OTHERS
     mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text(encoding="utf-8")))
     assert mentioned <= known
 
@@ -135,7 +141,8 @@ def test_tensorboard_filters_match_real_run_names():
         TrialConfig(SUBJECT.name, c, seed, IDENTITY) for e in experiments for c in e.configurations for seed in range(5)
     ]
     runs = {f"{trial.trial_id}/20260101-120000": trial for trial in trials}
-    filters = [code_spans(row[0])[0] for row in table_rows(section(GUIDE, "TensorBoard, step by step"))[1:]]
+    rows = table_rows(section(GUIDE, "TensorBoard, step by step"))[1:]
+    filters = [code_spans(row[0])[0] for row in rows if len(row) == 2]
     shown = {pattern: {run for run in runs if re.search(pattern, run)} for pattern in filters}
     assert all(0 < len(found) < len(runs) for found in shown.values())
     epochs = next(e for e in experiments if e.name == "epochs")
@@ -213,11 +220,11 @@ def test_readme_maps_every_room():
     assert [row for row in rows if row[0].startswith("`gridstudy/")] == room_rows()
 
 
-def test_readme_quotes_the_benchmark_as_it_was_measured():
-    table = pd.read_csv(ROOT / "benchmarks" / "results.csv")
-    for name, words in (("ours, five seeds: time", "five seeds took"), ("naive: time", "took")):
-        seconds = table[table["quantity"] == name]["value"]
-        assert f"{words} {seconds.median():.0f} s [{seconds.min():.0f}, {seconds.max():.0f}]" in prose(README)
+@pytest.mark.parametrize(("page", "lines"), [(README, table.readme_lines), (GUIDE, table.guide_lines)])
+def test_the_documents_quote_the_benchmark_as_it_was_measured(page, lines):
+    results = table.Results(read_csv(table.RESULTS))
+    text = page.read_text(encoding="utf-8")
+    assert table.replace_between(text, list(lines(results))) == text
 
 
 def test_readme_shows_what_its_commands_print(tmp_path):
@@ -228,6 +235,10 @@ def test_readme_shows_what_its_commands_print(tmp_path):
     (last,) = [block.text for block in shown if block.text.startswith("wrote ")]
     last_printed = without_what_varies(printed).splitlines()[-1]
     assert re.sub(r"\d+ figures", "", without_what_varies(last)) == re.sub(r"\d+ figures", "", last_printed)
+    shown = blocks(GUIDE)  # shows the status of the same study
+    (position,) = [i for i, block in enumerate(shown) if "--status --logdir" in block.text]
+    status = output_of(shown[position], folder=tmp_path)
+    assert without_what_varies(status) == without_what_varies(shown[position + 1].text)
 
 
 def test_readme_shows_what_its_python_prints(monkeypatch):

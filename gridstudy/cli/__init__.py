@@ -3,4 +3,4 @@
 Other rooms may import the modules named here.
 """
 
-__all__ = ["analyse", "command_line", "face", "run"]
+__all__ = ["analyse", "board", "command_line", "face", "run"]

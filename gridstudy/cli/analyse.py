@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +38,7 @@ examples:
   {command}                                  modellogs/ -> report, tables and figures here
   {command} --logdir ../old_logs --output old    logs of other programs are read too
   {command} --margin 1                       differences up to one percentage point do not matter
+  {command} --if-outdated                    as little as it takes to have a report of the logs as they are
   {command} --format pdf                     figures for print; the report shows PNG copies
   {command} --results runs.csv               propose what each column of somebody's results is
   {command} --results runs.csv --objective acc --hyperparameters lr,layers --seed seed --unit fraction
@@ -63,6 +66,8 @@ def build_parser(command: str = "python analyze_results.py") -> argparse.Argumen
     add("--check", action="store_true",
         help="exit code 0 if every hypothesis is decided as claimed, 3 if one is contradicted or makes no practical "
         "difference, else 4 if one is undecided, 2 if there is none")  # fmt: skip
+    add("--if-outdated", action="store_true",
+        help="analyse only if there is no report or one older than the logs; print its path last")  # fmt: skip
     results.add_options(parser)
     return parser
 
@@ -94,24 +99,62 @@ def _quote(text: str) -> str:
 
 
 def _run(arguments: argparse.Namespace, command: str) -> int:
+    if arguments.if_outdated:
+        return _run_if_outdated(arguments, command)
     if results.is_about_results(arguments):
         return results.run(arguments, command, say=say, check_output=check_output)
-    from gridstudy.cli.analysis import analyse_logdir, write_results
+    from gridstudy.cli.analysis import REPORT_FILE, analyse_logdir, write_results
+    from gridstudy.records.status import newest_change_ns
     from gridstudy.reporting.summary import first_screen
     from gridstudy.statistics.results.hypotheses import check_exit_code
 
     margin, output = parse_margin(arguments.margin), arguments.output or Path()
     check_folders(arguments.logdir, output)
+    newest_ns = newest_change_ns(arguments.logdir)
     print(f"reading {arguments.logdir} ...", file=sys.stderr, flush=True)
     findings, problems = analyse_logdir(arguments.logdir, margin=margin, command=command)
     for line in first_screen(findings):
         say(line)
     notes = write_results(findings, output, format=arguments.format)
+    _date_report(output / REPORT_FILE, newest_ns, newest_change_ns(arguments.logdir))
     for line in [*problem_lines(findings.records), *left_out_lines(findings), *problems, *notes]:
         say(line)
     if arguments.check:
         return results.exit_code(check_exit_code([e.verdict.verdict for e in findings.experiments if e.verdict]))
     return COMPLETE
+
+
+def _date_report(report: Path, before_ns: int | None, after_ns: int | None) -> None:
+    """Date a report now, also where it did not change; or by the logs that it is of, where they have changed since."""
+    with suppress(OSError):
+        if before_ns is None or before_ns == after_ns:
+            os.utime(report)
+        else:
+            os.utime(report, ns=(before_ns, before_ns))
+
+
+def _run_if_outdated(arguments: argparse.Namespace, command: str) -> int:
+    """Analyse where the report is missing or outdated, say which, and print the report's path last."""
+    from gridstudy.cli.analysis import REPORT_FILE, is_outdated
+    from gridstudy.core.errors import StudyError
+
+    given = {"--margin": arguments.margin, "--format": arguments.format != "png", "--check": arguments.check}
+    for option in [option for option, value in given.items() if value]:
+        raise StudyError(f"--if-outdated may leave the report as it is, so {option} does not go with it")
+    if results.is_about_results(arguments):
+        raise StudyError("--if-outdated is for the logs of a study; leave it out with --results")
+    report = (arguments.output or Path()).resolve() / REPORT_FILE
+    if not report.is_file():
+        say("there is no report yet: making it")
+    elif is_outdated(report, arguments.logdir):
+        say("the report is older than the logs: making it again")
+    else:
+        say("the report is up to date")
+        say(str(report))
+        return COMPLETE
+    code = _run(argparse.Namespace(**{**vars(arguments), "if_outdated": False}), command)
+    say(str(report))
+    return code
 
 
 def say(line: str) -> None:

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gridstudy.core.errors import StudyError
+from gridstudy.records.status import newest_change_ns
 
 if TYPE_CHECKING:
     from gridstudy.records.tables import Records
     from gridstudy.reporting.plotting import Figure
     from gridstudy.statistics.findings import Findings
     from gridstudy.statistics.verdicts import StoredVerdict
+
+REPORT_FILE = "report.html"
 
 
 def analyse_logdir(logdir: Path, *, margin: float | None, command: str) -> tuple[Findings, list[str]]:
@@ -91,6 +94,14 @@ def write_results(findings: Findings, output: Path, *, format: str) -> list[str]
     drawn = f"{len(figures)} {'figure' if len(figures) == 1 else 'figures'}"
     written = f"wrote report.md, report.html, {len(paths)} tables and {drawn} to {output.resolve()}"
     return [*notes, written]
+
+
+def is_outdated(report: Path, logdir: Path) -> bool:
+    """Whether a report is older than the logs, or than the text that it shows."""
+    newest_ns = newest_change_ns(logdir)
+    made_ns = report.stat().st_mtime_ns
+    text = report.with_suffix(".md")
+    return newest_ns is None or made_ns < newest_ns or (text.is_file() and made_ns < text.stat().st_mtime_ns)
 
 
 def draw_figures(findings: Findings, folder: Path, *, format: str) -> dict[str, Figure]:

@@ -85,11 +85,11 @@ def analyse(
 ) -> Findings | ResultFindings:  # fmt: skip
     """Analyse a log directory or a DataFrame; with `output`, also write tables, figures and a report there.
 
-    `margin` is the difference that does not matter: in percentage points where the objective is a fraction, else in its
-    unit. For a log directory, `findings.estimates.summary`, `.comparisons` and `.verdicts` are DataFrames. A
+    `margin` is the difference that does not matter: in percentage points where the objective is a fraction, else in
+    its unit. For a log directory, `findings.estimates.summary`, `.comparisons` and `.verdicts` are DataFrames. A
     DataFrame as the source has a row per run of another program; its columns are named as for `python
-    analyze_results.py --results`, and `findings.estimates.configurations`, `.comparisons` and `.effects` are DataFrames. Raises StudyError
-    where there is nothing to analyse.
+    analyze_results.py --results`, and `findings.estimates.configurations`, `.comparisons` and `.effects` are
+    DataFrames. Raises StudyError where there is nothing to analyse.
     """
     if not isinstance(source, (str, Path)):
         options = ResultOptions(

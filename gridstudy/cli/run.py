@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from gridstudy.cli.command_line import BAD_USAGE, drop_output, explain_missing_package, prepare_streams, refuse
 from gridstudy.cli.run_arguments import (
@@ -75,14 +75,19 @@ def _run(arguments: argparse.Namespace) -> int:
         from gridstudy.records.comparison import compare_outcomes
 
         return console.print_comparison(compare_outcomes(*arguments.compare))
+    check_modes(arguments)
     source = find_subject(arguments)
     subject = source.load()
     experiments, is_chosen = choose_experiments(arguments, subject)
+    if arguments.status:
+        from gridstudy.cli.status import show_status
+
+        return show_status(arguments, experiments if is_chosen else None)
     if arguments.list:
-        if is_chosen:
+        if arguments.experiments:
             console.print_experiments(experiments, subject)
         else:
-            console.print_list(all_experiments(subject))
+            console.print_list(all_experiments(arguments, subject))
         return COMPLETE
     return _run_study(arguments, source, subject, experiments)
 
@@ -103,24 +108,43 @@ def find_subject(arguments: argparse.Namespace) -> SubjectSource:
     return source_of_file(arguments.subject)
 
 
-def all_experiments(subject: Subject) -> tuple[Experiment, ...]:
-    """Every experiment of a subject, in its order."""
-    return tuple(subject.parse(table, order=number) for number, table in enumerate(subject.experiments))
+def check_modes(arguments: argparse.Namespace) -> None:
+    """Refuse options that ask for two things at once, or that go with another one."""
+    from gridstudy.core.errors import StudyError
+
+    modes = [f"--{name.replace('_', '-')}" for name in ("list", "status", "dry_run", "ask") if getattr(arguments, name)]
+    if len(modes) > 1:
+        raise StudyError(f"{modes[0]} and {modes[1]} ask for two things; give one of them")
+    for option, is_given in (("--short", arguments.short), ("--output", arguments.output is not None)):
+        if is_given and not arguments.status:
+            raise StudyError(f"{option} is for --status, which was not given")
+
+
+def all_experiments(arguments: argparse.Namespace, subject: Subject) -> tuple[Experiment, ...]:
+    """Every experiment of a subject and of the user's study file, in their order."""
+    return tuple(subject.parse(table, order=number) for number, table in enumerate(_tables(arguments, subject)))
+
+
+def _tables(arguments: argparse.Namespace, subject: Subject) -> list[Mapping[str, Any]]:
+    from gridstudy.core.selection import read_study_file
+
+    return [*subject.experiments, *(read_study_file(arguments.study, subject) if arguments.study else [])]
 
 
 def choose_experiments(arguments: argparse.Namespace, subject: Subject) -> tuple[tuple[Experiment, ...], bool]:
     """The experiments that the command line asks for, and whether it names any; numbers are those of --list."""
-    from gridstudy.core.selection import read_study_file, select_experiments
+    from gridstudy.core.selection import select_experiments
 
-    own = read_study_file(arguments.study, subject) if arguments.study else []
-    names = [_name_of_number(text, subject) for text in arguments.experiments]
+    tables = _tables(arguments, subject)
+    own = tables[len(subject.experiments) :]
+    names = [_name_of_number(text, tables) for text in arguments.experiments]
     overrides = parse_overrides(arguments.overrides, subject)
     return select_experiments(subject, names, overrides=overrides, own=own), bool(names or own)
 
 
-def _name_of_number(text: str, subject: Subject) -> str:
-    tables = list(subject.experiments)
-    return tables[int(text) - 1]["name"] if text.isdecimal() and 1 <= int(text) <= len(tables) else text
+def _name_of_number(text: str, tables: Sequence[Mapping[str, Any]]) -> str:
+    is_number = text.isascii() and text.isdecimal() and 1 <= int(text) <= len(tables)
+    return str(tables[int(text) - 1]["name"]) if is_number else text
 
 
 def _run_study(
@@ -149,9 +173,37 @@ def _run_study(
         time_limit_s=parse_duration(arguments.time_limit),
     )  # fmt: skip
     study.check_options()
-    study.warm_up(dry_run=arguments.dry_run)
+    study.warm_up(dry_run=arguments.dry_run or arguments.ask)
     study = study.with_subject(_with_data(arguments, study))
-    return _show_plan(study) if arguments.dry_run else _train(study)
+    if arguments.dry_run:
+        return _show_plan(study)
+    if arguments.ask and not _may_start(study):
+        print("Nothing was run.")
+        return COMPLETE
+    return _train(study)
+
+
+def _may_start(study: StudyRun) -> bool:
+    """Show what is missing and how long it takes, and ask; True without a question where nothing is missing."""
+    from gridstudy.core.trial import TrialState
+    from gridstudy.running import console
+
+    planned = study.plan_first_look() if study.until else study.plan()
+    left = [p for p in planned if p.state is not TrialState.COMPLETE]
+    until = ""
+    if study.until and left:
+        until = f"then, look by look, more seeds where they are needed, up to {study.most_seeds} per configuration"
+    elif study.until:
+        decision = study.decide()
+        until = decision.in_words() if decision.needs else ""
+    if not left and not until:
+        return True
+    device, reason = study.choose_device()
+    n_workers = study.count_workers(device)
+    console.print_setting(study.data, device=device, reason=reason, n_workers=n_workers)
+    seconds = study.estimate_seconds(left, device) if left else {}
+    console.print_work(planned, seconds=seconds, n_workers=n_workers or 1, until=until)
+    return console.ask("Start now?")
 
 
 def _with_data(arguments: argparse.Namespace, study: StudyRun) -> Subject:

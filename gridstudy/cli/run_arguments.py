@@ -29,6 +29,7 @@ examples:
   {command} epochs --seeds 10        add five seeds to what is there
   {command} epochs --set train_steps=782
   {command} --until-decided          until all hypotheses are decided, at 80 seeds at most
+  {command} --status                 what there is, what is missing, how old the report is
   {command} --dry-run                what would run, and for how long
   {command} --data-dir ../shared/fashion-mnist
   {command} --subject examples/digits.py    a subject of your own
@@ -81,7 +82,13 @@ def build_parser(command: str = "python grid_search_experiments.py") -> argparse
     add("--confirm", action="store_true",
         help="rerun the configurations that may be the best on as many fresh seeds, 1000 and up")  # fmt: skip
     add("--dry-run", action="store_true", help="show every trial, the budgets and the estimated time; train nothing")
+    add("--ask", action="store_true", help="show what is missing and how long it takes, and ask before training it")
     add("--list", action="store_true", help="list the experiments; with names, show their details")
+    add("--status", action="store_true",
+        help="show what is complete and missing, and whether the report is up to date; train nothing")  # fmt: skip
+    add("--short", action="store_true", help="with --status: print only two lines, the state and the options in force")
+    add("--output", type=to_path, metavar="DIR",
+        help="with --status: where the report is (default: this folder)")  # fmt: skip
     add("--compare", nargs=2, type=to_path, metavar=("A", "B"), help="compare the outcomes of two log directories")
     return parser
 

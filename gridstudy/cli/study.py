@@ -242,7 +242,7 @@ class StudyRun:
     def _run_until(
         self, device: str, lock: Lock, *, progress: Callable[[], Progress], report: Callable[[Decision], None] | None
     ) -> Summary:
-        from gridstudy.running.until import Round, distinct, run_rounds
+        from gridstudy.running.until import distinct, run_rounds
 
         deadline_s = None if self.time_limit_s is None else time.monotonic() + self.time_limit_s
 
@@ -262,8 +262,19 @@ class StudyRun:
                 report(decision)
             return decision.needs
 
+        return run_rounds(self._first_round(), decide=ask, run=run, experiments=self.experiments, is_over=is_over)
+
+    def plan_first_look(self) -> list[PlannedTrial]:
+        """Every trial of the first look of --until, with its state on disk."""
+        from gridstudy.running.until import distinct
+
+        return distinct(p for e, names, seeds in self._first_round().parts for p in self._plan_part(e, names, seeds))
+
+    def _first_round(self) -> Round:
+        from gridstudy.running.until import Round
+
         parts = ((e, tuple(c.name for c in e.configurations), self._first_seeds(e)) for e in self.experiments)
-        return run_rounds(Round(tuple(parts)), decide=ask, run=run, experiments=self.experiments, is_over=is_over)
+        return Round(tuple(parts))
 
     def _first_seeds(self, experiment: Experiment) -> tuple[int, ...]:
         """The seeds of an experiment's first look: those of its plan, or the ones asked for now."""

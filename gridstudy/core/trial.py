@@ -12,6 +12,8 @@ from gridstudy.core.values import digest
 
 LEAST_SEEDS = 3
 """Fewer replicates have no interval, and no comparison."""
+LOOK_FACTORS = (1, 2, 4, 8, 16)
+"""Verdicts are read at so many times the seeds of an experiment's first look."""
 FIRST_CONFIRMATION_SEED = 1000
 """Seeds from here up confirm a selection and serve no other estimate."""
 UNKNOWN = "unknown"

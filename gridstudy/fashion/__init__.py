@@ -3,4 +3,4 @@
 Other rooms may import the modules named here.
 """
 
-__all__ = ["subject"]
+__all__ = ["sources", "subject"]

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,8 @@ class _StudyTrainer(Trainer):
         return train_steps(gradients, self.optimizer, self.traindataloader, n_steps=self.settings.train_steps)
 
     def evalbatches(self) -> tuple[dict[str, float], float]:
-        loss, accuracy = evaluate(self.model, self.loss_fn, self.validdataloader)
-        return {"Accuracy": accuracy}, loss
+        self.evaluation = evaluate(self.model, self.loss_fn, self.validdataloader)
+        return {"Accuracy": self.evaluation.accuracy}, self.evaluation.loss
 
 
 def train_steps(
@@ -103,22 +104,35 @@ def training_batches(split: Split, *, batch_size: int, seed: int) -> Iterator[tu
         yield scale_pixels(split.images.index_select(0, indices)), split.labels.index_select(0, indices)
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean loss, accuracy (a fraction) and predicted classes of a model on a whole split."""
+
+    loss: float
+    accuracy: float
+    predicted: torch.Tensor
+
+
 @torch.no_grad()
-def evaluate(model: MLP, loss_fn: nn.Module, split: Split, *, products: Products | None = None) -> tuple[float, float]:
-    """Mean loss and accuracy (a fraction) of the model on a whole split.
+def evaluate(model: MLP, loss_fn: nn.Module, split: Split, *, products: Products | None = None) -> Evaluation:
+    """Score the model on a whole split.
 
     By default the products are those that `choose_products` chooses for the split's device.
     """
     products = products or choose_products(split.images.device)
-    losses, n_correct = [], []
+    losses, predicted = [], []
     for images, labels in zip(
         split.images.split(EVALUATION_BATCH_SIZE), split.labels.split(EVALUATION_BATCH_SIZE), strict=True
     ):
         logits = model.logits(scale_pixels(images), products)
         losses.append(loss_fn(logits, labels))
-        n_correct.append((logits.argmax(dim=1) == labels).sum())
-    loss = float(torch.stack(losses).cpu().double().mean())
-    return loss, int(torch.stack(n_correct).sum()) / len(split.labels)
+        predicted.append(logits.argmax(dim=1))
+    classes = torch.cat(predicted)
+    return Evaluation(
+        loss=float(torch.stack(losses).cpu().double().mean()),
+        accuracy=int((classes == split.labels).sum()) / len(split.labels),
+        predicted=classes,
+    )
 
 
 def _optimizer_settings(configuration: Mapping[str, Any]) -> dict[str, float]:
@@ -136,8 +150,8 @@ def train(trial: TrialConfig, content: Content, folder: Path, device: str, repor
         try:
             if _run_loop(trainer):
                 return Outcome(math.nan, diverged=True)
-            _, test_accuracy = evaluate(trainer.model, trainer.loss_fn, splits.test)
-            confusion = count_confusions(trainer.model, splits.validation)
+            test_accuracy = evaluate(trainer.model, trainer.loss_fn, splits.test).accuracy
+            confusion = count_confusions(splits.validation.labels, trainer.evaluation.predicted)
         finally:
             _close(trainer.writer)
     return Outcome(curve_reporter.score, test_score=test_accuracy, confusion=confusion)
@@ -190,16 +204,9 @@ def _close(writer: SummaryWriter | None) -> None:
         writer.close()
 
 
-@torch.no_grad()
-def count_confusions(model: nn.Module, split: Split) -> list[list[int]]:
-    """Count images by true class (row) and predicted class (column), over a whole split."""
-    model.eval()
-    counts = torch.zeros(N_CLASSES * N_CLASSES, dtype=torch.int64)
-    for images, labels in zip(
-        split.images.split(EVALUATION_BATCH_SIZE), split.labels.split(EVALUATION_BATCH_SIZE), strict=True
-    ):
-        predicted = model(scale_pixels(images)).argmax(dim=1)
-        counts += torch.bincount(labels * N_CLASSES + predicted, minlength=N_CLASSES**2).cpu()
+def count_confusions(labels: torch.Tensor, predicted: torch.Tensor) -> list[list[int]]:
+    """Count examples by true class (row) and predicted class (column)."""
+    counts = torch.bincount(labels * N_CLASSES + predicted, minlength=N_CLASSES**2)
     rows: list[list[int]] = counts.reshape(N_CLASSES, N_CLASSES).tolist()
     return rows
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from gridstudy.core.space import Hyperparameter
 from gridstudy.core.subject import Description
 from gridstudy.core.trial import TrialResult, TrialRun
-from gridstudy.records.foreign.runs import load_foreign
 from gridstudy.records.plans import EXPERIMENTS_FOLDER, Plan, read_plan
 from gridstudy.records.toml import RecordError
 from gridstudy.records.trials import ERROR_FILE, LOG_FILE, RESULT_FILE, TRIAL_FILE, read_result
@@ -59,6 +58,8 @@ class Records:
 
 def load_records(logdir: Path) -> Records:
     """Read everything below `logdir`, runs of others too; what cannot be read becomes a row of `problems`."""
+    from gridstudy.records.foreign.runs import load_foreign  # with pandas, which --status and a run do without
+
     folders = own_folders(logdir)
     problems: list[dict[str, str]] = []
     read = list(_read_trials(logdir, folders, problems))
@@ -113,7 +114,7 @@ def _read_trials(
     for folder in folders:
         path = folder / RESULT_FILE
         if not os.path.lexists(path):
-            problems.append(_unfinished_row(folder))
+            problems.append(unfinished_row(folder))
             continue
         try:
             result, run = read_result(path)
@@ -128,7 +129,8 @@ def _read_trials(
             problems.append({"path": str(path), "state": state, "reason": f"{reason} {belongs}; it is left out"})
 
 
-def _unfinished_row(folder: Path) -> dict[str, str]:
+def unfinished_row(folder: Path) -> dict[str, str]:
+    """Why a trial's folder has no result: path, state and reason."""
     from gridstudy.core.files import read_bytes
 
     try:

@@ -37,6 +37,21 @@ def read_toml(path: Path) -> dict[str, Any]:
     CRLF is read as LF: Git for Windows may have changed the line ends.
     """
     try:
+        content = tomllib.loads(_whole_body(path).decode())
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"is not valid TOML ({error})") from None
+    _check_format(content.pop("format", None))
+    return content
+
+
+def check_whole(path: Path) -> None:
+    """Raise RecordError where `read_toml` would find a file cut, altered or of another format, many times as fast."""
+    first_line = _whole_body(path).partition(b"\n")[0]
+    _check_format(FORMAT if first_line == f"format = {FORMAT}".encode() else None)
+
+
+def _whole_body(path: Path) -> bytes:
+    try:
         body, marker, checksum = with_unix_line_ends(read_bytes(path)).rpartition(b"# sha256 ")
     except OSError as error:
         raise RecordError(f"cannot be read ({error.strerror or error})") from None
@@ -44,15 +59,14 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise RecordError("is empty or cut short (its last line, the checksum, is missing)")
     if checksum.decode("ascii", "replace").strip() != hashlib.sha256(body).hexdigest():
         raise RecordError("is damaged or was edited (its checksum does not match)")
-    try:
-        content = tomllib.loads(body.decode())
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"is not valid TOML ({error})") from None
-    if content.pop("format", None) != FORMAT:
+    return body
+
+
+def _check_format(found: object) -> None:
+    if found != FORMAT:
         raise FormatError(
             f"was written in another format than {FORMAT}, the one that this version reads; use another log directory"
         )
-    return content
 
 
 class Fields:

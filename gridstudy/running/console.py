@@ -11,6 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from gridstudy.core.errors import StudyError
 from gridstudy.core.experiment import Experiment
 from gridstudy.core.labels import arm_labels
 from gridstudy.core.space import Configuration
@@ -23,6 +24,8 @@ from gridstudy.running.progress import choose_progress as _choose_progress
 from gridstudy.running.runner import N_ATTEMPTS, Summary, best_configurations
 
 N_BEST = 3
+MOST_LINES = 20
+"""Of failed trials, and of damaged records, so many are told one by one."""
 
 
 def _out() -> Console:
@@ -74,6 +77,31 @@ def print_list(experiments: Iterable[Experiment]) -> None:
     for number, experiment in enumerate(experiments, start=1):
         table.add_row(str(number), experiment.name, str(len(experiment.configurations)), experiment.question)
     _out().print(table)
+
+
+def print_status(rows: Iterable[tuple[str, ...]], *, n_all: str) -> None:
+    """A row per experiment, and what there is in all."""
+    out = _out()
+    right = ("complete", "failed", "missing")
+    table = _table("experiment", *right, "look reached", "verdict last stored", right=right)
+    for row in rows:
+        table.add_row(*row)
+    if table.rows:
+        out.print(table)
+    out.print(n_all, soft_wrap=True)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Lines to stdout, whatever the names in them hold."""
+    for line in lines:
+        print("".join(c if c.isprintable() else " " for c in line))
+
+
+def limited(lines: Iterable[str]) -> list[str]:
+    """The first lines, and how many more there are."""
+    lines = list(lines)
+    more = [f"... and {len(lines) - MOST_LINES} more"] * (len(lines) > MOST_LINES)
+    return [*lines[:MOST_LINES], *more]
 
 
 def print_experiments(experiments: Iterable[Experiment], subject: Subject) -> None:
@@ -207,13 +235,42 @@ def print_plan(
     out.print(trials)
     for experiment in experiments:
         out.print(_budget_table(experiment, description, seconds))
-    counts = Counter(p.state for p in planned)
-    out.print(f"{len(planned)} trials: " + ", ".join(f"{counts[state]} {state.value}" for state in TrialState))
+    _print_counts(planned)
     out.print(f"resolution: {resolution}", soft_wrap=True)
     if seconds:
-        todo = [seconds[p.trial.configuration] for p in planned if p.state is not TrialState.COMPLETE]
-        estimate = max([sum(todo) / n_workers, *todo], default=0.0)
-        out.print(f"estimated time: about {format_duration(estimate)} with {n_workers} workers, from a few timed steps")
+        out.print(_estimate(planned, seconds, n_workers))
+
+
+def print_work(
+    planned: Sequence[PlannedTrial], *, seconds: Mapping[Configuration, float], n_workers: int, until: str
+) -> None:
+    """What a run would train, how long that takes, and in words what may follow."""
+    _print_counts(planned)
+    for line in ([_estimate(planned, seconds, n_workers)] if seconds else []) + ([until] if until else []):
+        _out().print(line, soft_wrap=True)
+
+
+def _print_counts(planned: Sequence[PlannedTrial]) -> None:
+    counts = Counter(p.state for p in planned)
+    _out().print(f"{len(planned)} trials: " + ", ".join(f"{counts[state]} {state.value}" for state in TrialState))
+
+
+def _estimate(planned: Sequence[PlannedTrial], seconds: Mapping[Configuration, float], n_workers: int) -> str:
+    todo = [seconds[p.trial.configuration] for p in planned if p.state is not TrialState.COMPLETE]
+    estimate = max([sum(todo) / n_workers, *todo], default=0.0)
+    workers = f"{n_workers} worker{'s' * (n_workers > 1)}"
+    return f"estimated time: about {format_duration(estimate)} with {workers}, from a few timed steps"
+
+
+def ask(question: str) -> bool:
+    """Ask on stdout; True for an answer that begins with y; StudyError where standard input is at its end."""
+    print(f"{question} [y/N] ", end="", flush=True)
+    answer = sys.stdin.readline() if sys.stdin is not None else ""
+    if not answer or not sys.stdin.isatty():
+        print()  # nobody typed the end of the line
+    if not answer:
+        raise StudyError("a run with --ask waits for an answer, and nobody can give one here; leave --ask out to start")
+    return answer.strip().lower().startswith("y")
 
 
 def _budget_table(experiment: Experiment, description: Description, seconds: Mapping[Configuration, float]) -> Table:

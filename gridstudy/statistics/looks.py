@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gridstudy.core.trial import FIRST_CONFIRMATION_SEED, LEAST_SEEDS
+from gridstudy.core.trial import FIRST_CONFIRMATION_SEED, LEAST_SEEDS, LOOK_FACTORS
 from gridstudy.statistics.comparisons import Floats
 
-FACTORS = (1, 2, 4, 8, 16)
+FACTORS = LOOK_FACTORS
 WEIGHTS = (0.8, 0.05, 0.05, 0.05, 0.05)
 DEFAULT_FIRST_LOOK = 5
 LAST_SEED = FIRST_CONFIRMATION_SEED - 1

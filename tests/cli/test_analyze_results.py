@@ -85,6 +85,73 @@ def test_a_second_run_keeps_what_a_person_wrote(logdir: Path, tmp_path: Path) ->
     assert not list(tmp_path.glob("report-*"))
 
 
+def test_if_outdated_makes_the_report_only_where_it_is_missing_or_older_than_the_logs_or_its_text(
+    logdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--logdir", str(logdir), "--output", str(tmp_path), "--if-outdated"]
+    report = tmp_path / "report.html"
+
+    def first_and_last() -> tuple[str, str, int]:
+        assert main(command) == 0
+        lines = capsys.readouterr().out.splitlines()
+        return lines[0], lines[-1], len(lines)
+
+    assert first_and_last()[:2] == ("there is no report yet: making it", str(report))
+    made = report.read_bytes()
+    assert first_and_last() == ("the report is up to date", str(report), 2)
+    for newer in (
+        next(logdir.glob("*/*/result.toml")),
+        next(logdir.glob("experiments/*.toml")),
+        tmp_path / "report.md",
+    ):
+        later = report.stat().st_mtime + 1
+        os.utime(newer, (later, later))
+        os.utime(report, (later - 1, later - 1))
+        first, last, n_lines = first_and_last()
+        assert (first, last) == ("the report is older than the logs: making it again", str(report))
+        assert n_lines > 5
+        os.utime(report, (later, later))
+        assert first_and_last()[0] == "the report is up to date"
+    assert report.read_bytes() == made
+
+
+def test_a_report_of_logs_that_changed_while_it_was_made_is_outdated(
+    logdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--logdir", str(logdir), "--output", str(tmp_path), "--if-outdated"]
+    path = next(logdir.glob("*/*/result.toml"))
+
+    def changing(*_: object, **__: object) -> dict[str, object]:
+        os.utime(path, (path.stat().st_mtime + 1,) * 2)
+        return {}
+
+    monkeypatch.setattr(analysis, "draw_figures", changing)
+    assert main(command) == 0
+    capsys.readouterr()
+    assert main(command) == 0
+    assert capsys.readouterr().out.startswith("the report is older than the logs")
+
+
+@pytest.mark.parametrize("other", [["--margin", "1"], ["--check"], ["--format", "pdf"], ["--results", "runs.csv"]])
+def test_if_outdated_goes_with_no_option_that_asks_for_a_certain_report(
+    other: list[str], logdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--logdir", str(logdir), "--if-outdated", *other]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: --if-outdated ") and other[0] in line
+
+
+def test_if_outdated_without_logs_or_with_a_folder_in_the_reports_place_is_one_line(
+    logdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--logdir", "no such", "--output", str(tmp_path), "--if-outdated"]) == 2
+    (tmp_path / "report.html").mkdir()
+    assert main(["--logdir", str(logdir), "--output", str(tmp_path), "--if-outdated"]) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 2
+    assert "no such" in errors[0] and "report.html" in errors[1]
+
+
 def test_damaged_files_cost_a_line_each(logdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = sorted(logdir.glob("*/*/result.toml"))
     results[0].write_bytes(results[0].read_bytes()[:100])

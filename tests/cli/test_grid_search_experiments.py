@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -71,6 +72,76 @@ def test_the_list_has_one_line_per_experiment_and_a_name_or_its_number_shows_eve
     assert run("--list", "2") == (0, by_name, "")
 
 
+def test_numbers_stand_for_names_and_go_on_with_the_experiments_of_a_study_file(run, tmp_path):
+    (tmp_path / "own.toml").write_text(
+        '[[experiment]]\nname = "mine"\nquestion = "Wide?"\nscientific = ["units1"]\n'
+        "grid = { units1 = [8, 16] }\nfixed = { epochs = 1, train_steps = 5 }\n"
+    )
+    code, out, _ = run("--list", "--study", "own.toml")
+    assert code == 0
+    number, name, n_configurations, *_ = out.splitlines()[-2].split()
+    assert (number, name, n_configurations) == ("14", "mine", "2")
+    assert run("--list", "--study", "own.toml", "14") == run("--list", "--study", "own.toml", "mine")
+    assert "14 trials" not in run("14", "--study", "own.toml", *TINY[:2], "--seeds", "1", "--dry-run")[1]
+    assert "unknown experiment or group '14'" in run("--list", "14")[2]
+
+
+def answered(monkeypatch, text):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "what?\n"])
+def test_ask_shows_the_work_and_runs_nothing_without_a_yes(run, tmp_path, monkeypatch, answer):
+    answered(monkeypatch, answer)
+    code, out, _ = run("epochs", *TINY, "--ask")
+    assert code == 0
+    assert "6 trials: 6 missing, 0 interrupted, 0 failed, 0 complete\nestimated time: about " in out
+    assert out.endswith("Start now? [y/N] \nNothing was run.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ask_without_anybody_who_can_answer_is_one_line(run, tmp_path, monkeypatch):
+    for nobody in (io.StringIO(""), None):
+        monkeypatch.setattr(sys, "stdin", nobody)
+        code, _, err = run("epochs", *TINY, "--ask")
+        assert code == 2
+        assert err.splitlines() == [
+            "error: a run with --ask waits for an answer, and nobody can give one here; leave --ask out to start"
+        ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ask_changes_no_outcome_and_does_not_ask_where_nothing_is_missing(run, monkeypatch):
+    answered(monkeypatch, "Yes\n")
+    assert "6 of 6 trials complete, 6 of them trained now" in run("epochs", *TINY, "--ask", "--logdir", "asked")[1]
+    answered(monkeypatch, "")
+    code, out, _ = run("epochs", *TINY, "--ask", "--logdir", "asked")
+    assert code == 0
+    assert "[y/N]" not in out
+    assert "6 of 6 trials complete, 0 of them trained now" in out
+    assert run("epochs", *TINY, "--logdir", "plain")[0] == 0
+    assert run("--compare", "asked", "plain")[0] == 0
+
+
+def test_ask_before_until_decided_tells_of_the_first_look_and_then_of_what_is_undecided(run, monkeypatch):
+    study = ["epochs", *TINY[:4], "--seeds", "3", "--until-decided", "--most-seeds", "6", "--ask"]
+    answered(monkeypatch, "n\n")
+    _, out, _ = run(*study)
+    assert "9 trials: 9 missing" in out
+    assert "then, look by look, more seeds where they are needed, up to 6 per configuration" in out
+    assert run("epochs", *TINY[:4], "--seeds", "3")[0] == 0
+    answered(monkeypatch, "n\n")
+    _, out, _ = run(*study)
+    assert "9 trials: 0 missing, 0 interrupted, 0 failed, 9 complete" in out
+    assert "0 of 1 hypotheses decided; about " in out
+    answered(monkeypatch, "y\n")
+    assert "18 of them trained now" not in run(*study)[1]
+    answered(monkeypatch, "")
+    code, out, _ = run(*study)  # all looks that may be had are there
+    assert code == 0
+    assert "[y/N]" not in out
+
+
 def test_every_run_says_data_split_and_device(run):
     _, out, _ = run("depth", *TINY)
     assert "data    garments-small (drawn by" in out
@@ -123,6 +194,9 @@ BAD_COMMANDS = [
     (["--data-dir", "."], "holds no Fashion-MNIST"),
     (["--study", "none.toml"], "cannot read the study file"),
     (["--device", "tpu"], "invalid choice"),
+    (["--ask", "--dry-run"], "--dry-run and --ask ask for two things"),
+    (["--short"], "--short is for --status"),
+    (["--output", "here"], "--output is for --status"),
     (["--dataset", "mnist"], "invalid choice"),
     (["--sets", "a=1"], "unrecognized arguments"),
     (["--compare", "a", "b"], "log directory"),

@@ -6,6 +6,7 @@ import torch
 from gridstudy.fashion.gradients import CrossEntropyGradients
 from gridstudy.fashion.network import MLP
 from gridstudy.fashion.optimizers import flatten_parameters
+from gridstudy.fashion.products import TorchProducts
 
 
 @pytest.mark.parametrize("units", [(16,), (256, 256), (64, 32, 32), (512, 512)])
@@ -20,7 +21,7 @@ def test_loss_and_gradients_are_those_of_autograd_to_the_last_bit(units, batch_s
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        loss = CrossEntropyGradients(model)(images, labels)
+        loss = CrossEntropyGradients(model, TorchProducts())(images, labels)
         ours = [p.grad.clone() for p in model.parameters()]
         model.zero_grad(set_to_none=False)
         expected = torch.nn.functional.cross_entropy(model(images), labels)

@@ -98,10 +98,10 @@ def _train_plainly(configuration, splits, n_steps):
 def test_training_computes_what_the_textbook_loop_computes(splits, train, optimizer):
     configuration = SUBJECT.configure({**SHORT, "epochs": 1, "optimizer": optimizer, "learning_rate": 0.003})
     plain = _train_plainly(configuration, splits, n_steps=SHORT["train_steps"])
-    loss, accuracy = evaluate(plain, torch.nn.CrossEntropyLoss(), splits.validation)
+    expected = evaluate(plain, torch.nn.CrossEntropyLoss(), splits.validation)
     curves = train(epochs=1, optimizer=optimizer, learning_rate=0.003)[0].curves
-    assert curves["validation_loss"][-1] == pytest.approx(loss, rel=1e-4)
-    assert curves["validation_accuracy"][-1] == pytest.approx(accuracy, abs=0.003)
+    assert curves["validation_loss"][-1] == pytest.approx(expected.loss, rel=1e-4)
+    assert curves["validation_accuracy"][-1] == pytest.approx(expected.accuracy, abs=0.003)
 
 
 def test_batches_are_permutations_one_after_another(splits):
@@ -124,9 +124,10 @@ def test_evaluation_scores_the_whole_split(splits):
     model, loss_fn = MLP((16,)), torch.nn.CrossEntropyLoss()
     with torch.no_grad():
         logits = model(scale_pixels(splits.test.images))
-    loss, accuracy = evaluate(model, loss_fn, splits.test)
-    assert accuracy == pytest.approx((logits.argmax(1) == splits.test.labels).double().mean().item())
-    assert loss == pytest.approx(loss_fn(logits, splits.test.labels).item(), rel=1e-6)
+    evaluation = evaluate(model, loss_fn, splits.test)
+    assert evaluation.accuracy == pytest.approx((logits.argmax(1) == splits.test.labels).double().mean().item())
+    assert torch.equal(evaluation.predicted, logits.argmax(1))
+    assert evaluation.loss == pytest.approx(loss_fn(logits, splits.test.labels).item(), rel=1e-6)
 
 
 def test_a_trial_diverges_as_an_outcome_with_its_curve(train):
@@ -187,13 +188,17 @@ def test_importing_the_training_does_not_import_mlflow():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_confusions_are_counted_over_the_whole_split_and_agree_with_the_accuracy(splits):
-    torch.manual_seed(0)
-    model = MLP((16,))
-    counts = np.array(count_confusions(model, splits.validation))
+def test_confusions_are_counted_by_true_and_predicted_class():
+    counts = count_confusions(torch.tensor([0, 0, 9, 9, 9]), torch.tensor([0, 3, 9, 9, 1]))
+    found = {(i, j): n for i, row in enumerate(counts) for j, n in enumerate(row) if n}
+    assert (len(counts), found) == (10, {(0, 0): 1, (0, 3): 1, (9, 9): 2, (9, 1): 1})
+
+
+def test_the_confusions_of_a_trial_are_those_of_its_score(train, splits):
+    result, _ = train(epochs=2)
+    counts = np.array(result.confusion)
     assert counts.sum(axis=1).tolist() == splits.validation.labels.bincount(minlength=10).tolist()
-    _, accuracy = evaluate(model, torch.nn.CrossEntropyLoss(), splits.validation)
-    assert counts.trace() / counts.sum() == pytest.approx(accuracy)
+    assert counts.trace() / counts.sum() == result.score
 
 
 def test_tensorboard_orders_numbers_as_numbers_and_shows_what_varies(tmp_path):
