@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.documents import MAINS, ROOT, blocks, commands_of, split_command, without_what_varies
 from tests.records.foreign.results import make_database
@@ -192,6 +193,7 @@ CASES: Mapping[str, Callable[[str], str]] = {
     "NOTE    course protocol": of_the_course,
 }
 """How to get the output of a box, by what stands in its first line; all others follow the block that they belong to."""
+SLOW = (of_the_first_run, of_two_data_sets, of_a_timeout)
 OTHERS = ("wrote report.md, ", "               label  n ", "read        trials: 35 complete")
 """Boxes that `tests/test_docs.py` compares."""
 
@@ -217,11 +219,10 @@ def boxes() -> Iterator[tuple[Path, str, str]]:
                 yield page, command, block.text
 
 
-def output(command: str, box: str) -> str:
-    """What is printed where the box says so."""
+def case_of(box: str) -> Callable[[str], str]:
+    """How to get the output of a box."""
     first, _, rest = box.partition("\n")
-    case = next((case for words, case in CASES.items() if words in f"{first} {rest[:200]}"), run_block)
-    return case(command)
+    return next((case for words, case in CASES.items() if words in f"{first} {rest[:200]}"), run_block)
 
 
 def comparable(text: str) -> list[str]:
@@ -239,7 +240,7 @@ def excerpt(printed: str, box: str) -> str:
     first, last = (comparable(next(filter(str.strip, side))) for side in (shown, shown[::-1]))
     start = next((i for i, line in enumerate(lines) if agree(comparable(line), first)), 0)
     end = next((i for i, line in enumerate(lines) if i >= start and agree(comparable(line), last)), len(lines))
-    return "\n".join(lines[start : end + 1]) + "\n"
+    return "".join(f"{line.rstrip()}\n" for line in lines[start : end + 1])
 
 
 def agree(printed: Sequence[str], shown: Sequence[str]) -> bool:
@@ -252,10 +253,17 @@ def agree(printed: Sequence[str], shown: Sequence[str]) -> bool:
     return all(abs(a - b) <= 0.5 + LEARNT * abs(b) for a, b in pairs)
 
 
-@pytest.mark.parametrize(("page", "command", "box"), [pytest.param(*b, id=b[2].split("\n")[0][:40]) for b in boxes()])
+def parameters() -> Iterator[ParameterSet]:
+    """The boxes with their names; those that train for long are slow."""
+    for page, command, box in boxes():
+        marks = [pytest.mark.slow] if case_of(box) in SLOW else []
+        yield pytest.param(page, command, box, id=box.split("\n")[0][:40], marks=marks)
+
+
+@pytest.mark.parametrize(("page", "command", "box"), parameters())
 def test_a_box_is_what_its_command_prints(page, command, box, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = excerpt(output(command, box), box)
+    found = excerpt(case_of(box)(command), box)
     assert agree(comparable(found), comparable(box)), found
 
 
@@ -266,7 +274,7 @@ def write_boxes() -> None:
     """Replace every box that is not what its command prints."""
     for page, command, box in boxes():
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-            found = excerpt(output(command, box), box)
+            found = excerpt(case_of(box)(command), box)
         if agree(comparable(found), comparable(box)):
             continue
         fresh = box[: box.index("\n") + 1] * box.startswith("$ ") + found
