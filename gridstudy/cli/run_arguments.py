@@ -17,24 +17,36 @@ if TYPE_CHECKING:
 DEFAULT_SEEDS = 5
 DEFAULT_MOST_SEEDS = 80
 
-DESCRIPTION = "Run the hyperparameter study: choose experiments, train what is missing, report what came out."
+DESCRIPTION = "Run a hyperparameter study: train what is missing and report the results."
 EPILOG = """\
-experiments and groups of the built-in subject:
-  epochs units batch_size depth learning_rate optimizer combined   the seven; --list shows what each asks
-  all (the default: these seven), quick (all but units), follow-up (what the seven cannot answer)
+experiments of the built-in subject:
+  epochs, units, batch_size, depth, learning_rate, optimizer, combined
+groups:
+  all: these seven, the default
+  quick: all but units
+  follow-up: six experiments that repair or extend the seven
 
 examples:
-  {command}                          all seven experiments, five seeds each
-  {command} quick --seeds 3          a first look
-  {command} epochs --seeds 10        add five seeds to what is there
+  {command}
+      all seven experiments, five seeds each
+  {command} quick --seeds 3
+      a first look
+  {command} epochs --seeds 10
+      add five seeds to the first five
   {command} epochs --set train_steps=782
-  {command} --until-decided          until all hypotheses are decided, at 80 seeds at most
-  {command} --status                 what there is, what is missing, how old the report is
-  {command} --dry-run                what would run, and for how long
-  {command} --data-dir ../shared/fashion-mnist
-  {command} --subject examples/digits.py    a subject of your own
+      another value of a fixed hyperparameter
+  {command} --until-decided
+      add seeds until every hypothesis is decided, up to 80
+  {command} --status
+      what is complete and missing
+  {command} --dry-run
+      what would run, and for how long
+  {command} --subject examples/digits.py
+      a subject of your own
 
-exit code: 0 all trials complete, 1 some trial failed, 2 bad usage or data, 130 interrupted, 143 terminated
+exit code:
+  0 all trials complete, 1 some trial failed, 2 bad usage or data,
+  130 interrupted, 143 terminated
 """
 
 
@@ -59,8 +71,9 @@ def build_parser(command: str = "python grid_search_experiments.py") -> argparse
         help="a subject of your own; see examples/digits.py (default: MLPs on Fashion-MNIST)")  # fmt: skip
     add("--study", type=to_path, metavar="FILE.toml", help="run experiments of your own; see examples/own_study.toml")
     add("--data-dir", type=to_path, metavar="DIR", help="folder with Fashion-MNIST (IDX files or fashionmnist.pt)")
-    add("--dataset", choices=["auto", "fashion-mnist", "garments", "garments-small"], default="auto",
-        help="auto: real data if available, otherwise the built-in garments (default: auto)")  # fmt: skip
+    add("--dataset", choices=["auto", "fashion-mnist", "garments", "garments-small"], default="auto", metavar="NAME",
+        help="fashion-mnist, garments, garments-small or auto: real data if available, otherwise the built-in garments "
+        "(default: auto)")  # fmt: skip
     add("--validation", choices=["holdout", "test"], default="holdout",
         help="images that choose between configurations: 10,000 held out of training or, as in the course, the "
         "test images (default: holdout)")  # fmt: skip
