@@ -194,7 +194,12 @@ CASES: Mapping[str, Callable[[str], str]] = {
 }
 """How to get the output of a box, by what stands in its first line; all others follow the block that they belong to."""
 SLOW = (of_the_first_run, of_two_data_sets, of_a_timeout)
-OTHERS = ("wrote report.md, ", "               label  n ", "read        trials: 35 complete", " experiment      complete ")
+OTHERS = (
+    "wrote report.md, ",
+    "               label  n ",
+    "read        trials: 35 complete",
+    " experiment      complete ",
+)
 """Boxes that `tests/test_docs.py` compares."""
 
 
