@@ -18,7 +18,7 @@ from gridstudy.core.trial import DataIdentity, TrialConfig
 from gridstudy.fashion.space import layer_widths
 from gridstudy.fashion.subject import SUBJECT
 from gridstudy.running.subjects import SubjectSource
-from gridstudy.running.trials import run_trial
+from gridstudy.running.trials import run_trials
 
 if TYPE_CHECKING:
     from gridstudy.fashion.data import PreparedData
@@ -104,7 +104,7 @@ def _measure_fixed(prepared: PreparedData, splits: Any, logdir: Path) -> Iterato
 
     trial = _baseline_trial(prepared, TINY)
     data = Data(prepared, trial.data)
-    run = partial(run_trial, trial, source=SOURCE, data=data, logdir=logdir, device="cpu", attempt=1)
+    run = partial(run_trials, (trial,), source=SOURCE, data=data, logdir=logdir, device="cpu", attempt=1)
     model, loss_fn = MLP(layer_widths(trial.configuration)), import_module("torch").nn.CrossEntropyLoss()
     run()
     scored = [

@@ -33,6 +33,7 @@ from simulations.looks import (
 from simulations.noise import Draw, covariance_factor, draw_alike, draw_noise, reference_objectives
 from simulations.peers import beside_adastop
 from simulations.rates import Rate, Row, format_table, format_wide
+from simulations.results import simulate_folds, simulate_sessions, simulate_structures
 
 Tables = Iterator[tuple[str, Sequence[Row], Callable[[Sequence[Any]], str]]]
 """Texts, each with the rows of the table beneath it and what formats them."""
@@ -51,7 +52,7 @@ def one_look(draw: Draw, repetitions: int) -> Tables:
 
 def any_look(draw: Draw, repetitions: int) -> Tables:
     """G2 and G5 however seeds and experiments are added."""
-    studies = 2 * repetitions
+    studies = 10 * repetitions
     yield (
         f"G5: a study without any effect claims one; at most 5 % is promised ({studies} studies a cell).",
         list(false_claims_under_adversaries(studies)),
@@ -98,12 +99,38 @@ def peers(_: Draw, repetitions: int) -> Tables:
     )
 
 
+def others(_: Draw, repetitions: int) -> Tables:
+    """What is said of results that other programs left."""
+    studies = max(1, repetitions // 10)
+    rates = [*simulate_sessions(studies), *simulate_structures(studies)]
+    yield (
+        "Nothing makes a difference, so that every claim is a false one; at most 5 % is promised "
+        f"({studies} studies a cell, half as many with conditions).",
+        [rate for rate in rates if rate.promise],
+        format_wide,
+    )
+    yield (
+        "The same without a promise: one configuration ran within one session only, or the starts are unknown, so that "
+        "repeats cannot be paired. Where sessions differ, the starts are what tells.",
+        [rate for rate in rates if not rate.promise],
+        format_wide,
+    )
+    yield (
+        "Folds of a cross-validation of two models that are equally good: how often a difference is claimed at 5 %, as "
+        f"`--folds` corrects it and without ({10 * studies} data sets). There is no promise: the correction is "
+        "approximate.",
+        list(simulate_folds(10 * studies)),
+        format_wide,
+    )
+
+
 SECTIONS: Mapping[str, tuple[str, Callable[[Draw, int], Tables]]] = {
     "looks": ("However seeds are added", any_look),
     "one-look": ("At one look", one_look),
     "power": ("What can be found", power),
     "savings": ("Until decided, and races, beside fixed designs", savings),
     "peers": ("Beside AdaStop", peers),
+    "others": ("Results of other programs", others),
 }
 
 INTRODUCTION = """# What the estimates promise, simulated

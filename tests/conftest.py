@@ -116,7 +116,8 @@ class FakeTrainer:
         self.failing = failing or {}
         self.trained: list[TrialConfig] = []
 
-    def __call__(self, trial: TrialConfig, *, attempt: int) -> tuple[TrialResult, TrialRun]:
+    def __call__(self, trials: tuple[TrialConfig], *, attempt: int) -> list[tuple[TrialResult, TrialRun]]:
+        (trial,) = trials
         folder = trial_folder(self.logdir, trial)
         clear_trial(folder)
         if attempt <= self.failing.get(trial, 0):
@@ -124,7 +125,7 @@ class FakeTrainer:
         self.trained.append(trial)
         result, run = fake_result(trial), fake_run(attempt)
         write_result(folder, result, run)
-        return result, run
+        return [(result, run)]
 
 
 def fake_result(trial: TrialConfig, *, diverged: bool = False) -> TrialResult:

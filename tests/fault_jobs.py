@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 from gridstudy.running.subjects import SubjectSource
-from gridstudy.running.trials import run_trial
+from gridstudy.running.trials import run_trials
 
 MEGABYTE = 1 << 20
 SOURCE = SubjectSource(module="gridstudy.fashion.subject")
@@ -22,15 +22,15 @@ def limit_memory(megabytes):
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def run_and_die(trial, *, data, logdir, attempt):
+def run_and_die(trials, *, data, logdir, attempt):
     """Train a trial; die of SIGKILL once it is complete and before the runner hears of it."""
-    run_trial(trial, source=SOURCE, data=data, logdir=logdir, device="cpu", attempt=attempt)
+    run_trials(trials, source=SOURCE, data=data, logdir=logdir, device="cpu", attempt=attempt)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run_and_weigh(trial, *, data, logdir):
+def run_and_weigh(trials, *, data, logdir):
     """Train a trial; return what the process then holds: resident bytes, open files and threads."""
-    run_trial(trial, source=SOURCE, data=data, logdir=logdir, device="cpu", attempt=1)
+    run_trials(trials, source=SOURCE, data=data, logdir=logdir, device="cpu", attempt=1)
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     n_files, n_threads = (sum(1 for _ in Path(f"/proc/self/{what}").iterdir()) for what in ("fd", "task"))

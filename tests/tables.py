@@ -14,10 +14,10 @@ from gridstudy.core.experiment import Experiment
 from gridstudy.core.selection import select_experiments
 from gridstudy.core.space import Configuration, Hyperparameter
 from gridstudy.core.subject import Data, Description, Objective, Subject
-from gridstudy.core.trial import LEAST_SEEDS, DataIdentity, TrialConfig, TrialResult, TrialRun
+from gridstudy.core.trial import DataIdentity, TrialConfig, TrialResult, TrialRun
 from gridstudy.fashion.garments import CLASS_NAMES
 from gridstudy.fashion.subject import SUBJECT
-from gridstudy.records.plans import DEFAULT_FIRST_LOOK, Plan
+from gridstudy.records.plans import Plan, new_plan
 from gridstudy.records.tables import PROBLEM_COLUMNS, Records, make_tables
 
 Curves = Mapping[str, tuple[float, ...]]
@@ -35,11 +35,6 @@ def describe_images(dataset: str = "garments", validation: str = "holdout") -> D
 def select(names: Sequence[str]) -> tuple[Experiment, ...]:
     """Experiments and groups of the built-in subject."""
     return select_experiments(SUBJECT, names)
-
-
-def make_plan(experiment: Experiment, description: Description, *, seeds: Sequence[int]) -> Plan:
-    """The plan of an experiment whose first run had these seeds."""
-    return Plan(experiment, description, tuple(seeds), len(seeds) if len(seeds) >= LEAST_SEEDS else DEFAULT_FIRST_LOOK)
 
 
 def make_records(
@@ -83,7 +78,7 @@ def make_records(
             bad = (configuration.name, trial.seed) in diverged
             results.append(_result(trial, truth + spread * noise, bad, generator))
     seeds = range(first_seed, first_seed + n_seeds)
-    return records_of(results, [make_plan(experiment, description, seeds=seeds) for experiment in chosen])
+    return records_of(results, [new_plan(experiment, description, seeds=seeds) for experiment in chosen])
 
 
 def records_of(results: Sequence[TrialResult], plans: Sequence[Plan]) -> Records:
@@ -225,4 +220,4 @@ def solver_records(*, n_seeds: int = 5, margin: float | None = 2.0, rng: int = 0
             truth = 100 / int(c["threads"]) - (20 / int(c["threads"]) if c["kernel"] == "tiled" else 0)
             score = truth + shared + 0.3 * generator.normal()
             results.append(TrialResult(TrialConfig("solver", c, seed, data.identity), float(score), False, {}))
-    return records_of(results, [make_plan(experiment, subject.describe(data), seeds=range(n_seeds))])
+    return records_of(results, [new_plan(experiment, subject.describe(data), seeds=range(n_seeds))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -48,8 +49,16 @@ def imported(path: Path) -> set[str]:
     return names
 
 
+def named(path: Path) -> set[str]:
+    """Modules of ours that stand in a text, as they do for importlib."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {text for text in texts if re.fullmatch(r"gridstudy(\.\w+)+", text)}
+
+
 def rooms_imported(path: Path) -> set[str]:
-    return {name.split(".")[1] for name in imported(path) if name.startswith("gridstudy.")} & set(MAY_IMPORT)
+    names = imported(path) | named(path)
+    return {name.split(".")[1] for name in names if name.startswith("gridstudy.")} & set(MAY_IMPORT)
 
 
 def test_every_module_is_in_a_room_of_the_table():
@@ -61,6 +70,21 @@ def test_every_module_is_in_a_room_of_the_table():
 def test_a_room_imports_only_what_the_table_allows(path: Path):
     room = room_of(path)
     assert rooms_imported(path) <= MAY_IMPORT[room] | {room}, name_of(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from gridstudy.fashion import subject",
+        "def later():\n    import gridstudy.fashion.subject",
+        "if TYPE_CHECKING:\n    from gridstudy.fashion.subject import SUBJECT",
+        "from gridstudy import fashion",
+        "import_module('gridstudy.fashion.subject')",
+    ],
+)
+def test_an_import_is_seen_wherever_it_stands(tmp_path: Path, text: str):
+    (tmp_path / "module.py").write_text(text, encoding="utf-8")
+    assert rooms_imported(tmp_path / "module.py") == {"fashion"}
 
 
 def exported(room: str) -> set[str]:

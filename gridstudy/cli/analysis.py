@@ -35,7 +35,7 @@ def analyse_logdir(logdir: Path, *, margin: float | None, command: str) -> tuple
     stored = read_stored(logdir)
     findings = find(records, None if margin is None else margin / scale, stored=stored, command=command)
     verdicts = [e.verdict for e in findings.experiments if e.verdict is not None]
-    problems = store(logdir, stored_verdicts(verdicts, stored))
+    problems = store(logdir, stored_verdicts(verdicts, stored, group=findings.estimates.group_name))
     confirmation, unreadable = confirmation_results(logdir, findings.estimates)
     return replace(findings, confirmation=confirmation), [*problems, *unreadable]
 

@@ -15,7 +15,7 @@ from gridstudy.core.trial import FIRST_CONFIRMATION_SEED, TrialConfig
 from gridstudy.records.plans import Confirmation, read_confirmation
 from gridstudy.records.tables import load_records
 from gridstudy.records.toml import RecordError
-from gridstudy.running.planning import PlannedTrial, plan_trials
+from gridstudy.running.planning import PlannedTrial, identify_group, plan_trials
 from gridstudy.statistics.estimates import CONFIRMATION_COLUMNS, StudyEstimates, analyse, confirmation_table
 from gridstudy.statistics.standing import plan_schedule
 
@@ -28,7 +28,7 @@ def choose_confirmations(
     Raises StudyError where the records are of other data, or an experiment has no tied set to confirm.
     """
     estimates = analyse(load_records(logdir))
-    wanted = {"subject": subject.name, **vars(data.identity), "training_version": subject.training_version}
+    wanted = identify_group(subject, data)
     differing = [name for name, value in wanted.items() if estimates.group.get(name, value) != value]
     if differing:
         raise StudyError(

@@ -284,8 +284,11 @@ def analyse_table(
         frame, objective=columns["objective"], hyperparameters=hyperparameters, margin=runs.margin,
         seed=columns["seed"] or None, block=columns["block"] or None, start=columns["start"] or None,
         condition=columns["condition"] or None, cost=columns["cost"] or None, folds=runs.options.folds,
-        higher_is_better=not runs.options.minimise, adaptive=runs.adaptive_sampler is not None, hypotheses=hypotheses,
+        higher_is_better=not runs.options.minimise, adaptive=runs.adaptive_sampler, hypotheses=hypotheses,
     )  # fmt: skip
+    if runs.options.unit == "fraction":
+        ends = estimates.configurations[["low", "high"]].clip(0, 1)
+        estimates = replace(estimates, configurations=estimates.configurations.assign(**ends))
     # the selection names configurations by all runs of the source, the estimates by those that were analysed
     found = identify_configurations(frame, hyperparameters)
     names = [found.names[code] for code in found.codes[: len(runs.runs)]]
@@ -320,7 +323,7 @@ def make_frame(runs: ForeignRuns) -> tuple[pd.DataFrame, list[str], dict[str, st
     failed = problems[problems.isin(settings.index)]
     if len(failed) and not options.by:
         more = settings.loc[failed].reset_index(drop=True)
-        frame = pd.concat([frame, more.reindex(columns=frame.columns)], ignore_index=True)
+        frame = pd.concat([frame, more], ignore_index=True)
         frame[roles["objective"]] = frame[roles["objective"]].astype(float)
     return frame, [str(name) for name in settings.columns], roles
 

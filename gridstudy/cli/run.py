@@ -23,11 +23,9 @@ if TYPE_CHECKING:
     from gridstudy.cli.study import StudyRun
     from gridstudy.core.experiment import Experiment
     from gridstudy.core.subject import Subject
-    from gridstudy.running.runner import Summary
     from gridstudy.running.subjects import SubjectSource
-    from gridstudy.statistics.decisions import Decision
 
-COMPLETE, SOME_FAILED = 0, 1
+COMPLETE, SOME_FAILED, DECLINED = 0, 1, 3
 BUILT_IN = "gridstudy.fashion.subject"
 
 
@@ -169,7 +167,7 @@ def _run_study(
         launcher=arguments.launcher, ray_address=arguments.ray_address,
         gpus_per_trial=parse_gpu_share(arguments.gpus_per_trial), mlflow=arguments.mlflow,
         confirm=arguments.confirm, warn=console.warn, trial_timeout_s=parse_duration(arguments.trial_timeout),
-        until=until, most_seeds=parse_most_seeds(arguments.most_seeds),
+        until=until, are_seeds_default=arguments.seeds is None, most_seeds=parse_most_seeds(arguments.most_seeds),
         time_limit_s=parse_duration(arguments.time_limit),
     )  # fmt: skip
     study.check_options()
@@ -179,7 +177,7 @@ def _run_study(
         return _show_plan(study)
     if arguments.ask and not _may_start(study):
         print("Nothing was run.")
-        return COMPLETE
+        return DECLINED  # so that what a script does after a run is not done after none
     return _train(study)
 
 
@@ -188,13 +186,13 @@ def _may_start(study: StudyRun) -> bool:
     from gridstudy.core.trial import TrialState
     from gridstudy.running import console
 
-    planned = study.plan_first_look() if study.until else study.plan()
+    planned = study.plan()
     left = [p for p in planned if p.state is not TrialState.COMPLETE]
     until = ""
     if study.until and left:
         until = f"then, look by look, more seeds where they are needed, up to {study.most_seeds} per configuration"
     elif study.until:
-        decision = study.decide()
+        decision = study.decide(keep=False)
         until = decision.in_words() if decision.needs else ""
     if not left and not until:
         return True
@@ -222,56 +220,37 @@ def _with_data(arguments: argparse.Namespace, study: StudyRun) -> Subject:
 
 
 def _train(study: StudyRun) -> int:
+    from gridstudy.cli import outcome
     from gridstudy.running import console
     from gridstudy.running.cores import describe_binding
 
     if note := describe_binding():
         study.warn(note)
     summary = study.run(
-        progress=lambda: console.choose_progress(study.experiments_run, study.description),
-        announce=console.print_setting, report=lambda decision: console.print_line(decision.in_words()),
+        progress=lambda looks: console.choose_progress(study.experiments, study.description, looks=looks),
+        announce=console.print_setting, report=console.print_line,
     )  # fmt: skip
     console.print_summary(
-        summary, study.experiments_run, study.logdir, study.description, analyse="python analyze_results.py"
+        summary, study.experiments, study.logdir, study.description, analyse="python analyze_results.py"
     )
     if study.until:
-        print_verdicts(study, study.decide(), summary)
+        outcome.print_outcome(study.decide())
+    if study.confirm:
+        outcome.print_confirmed(study)
     return SOME_FAILED if summary.failures else COMPLETE
 
 
-def print_verdicts(study: StudyRun, decision: Decision, summary: Summary) -> None:
-    """Each hypothesis with its verdict, look, seeds and trials, and the trials of a fixed design for the same."""
-    from gridstudy.running import console
-
-    names = {v.experiment: v for v in decision.verdicts}
-    rows = []
-    for experiment in study.experiments:
-        trials = sum(result.trial.configuration in experiment.configurations for result in summary.results)
-        if verdict := names.get(experiment.name):
-            look = f"look {verdict.look}" if verdict.look else "none yet"
-            rows.append((experiment.name, verdict.verdict, look, str(verdict.n_seeds), str(trials)))
-    n_configurations = len({c for experiment in study.experiments for c in experiment.configurations})
-    most = max((v.n_seeds for v in decision.verdicts), default=0)
-    console.print_verdicts(rows, n_trials=len(summary.results), n_fixed=n_configurations * most, most_seeds=most)
-
-
 def _show_plan(study: StudyRun) -> int:
-    from gridstudy.core.trial import LEAST_SEEDS
-    from gridstudy.records.tables import load_records
+    from gridstudy.cli import outcome
     from gridstudy.running import console
-    from gridstudy.statistics.noise import planned_resolution
 
     device, reason = study.choose_device()
     console.print_setting(study.data, device=device, reason=reason, n_workers=study.count_workers(device))
     planned = study.plan()
-    n_seeds = len({p.trial.seed for p in planned})
-    if n_seeds < LEAST_SEEDS:
-        resolution = f"comparisons begin at {LEAST_SEEDS} seeds; this plan has {n_seeds}"
-    else:
-        paired, unpaired, source = planned_resolution(n_seeds, load_records(study.logdir).trials)
-        resolution = console.describe_resolution(n_seeds, paired, unpaired, source, study.subject.objective)
     console.print_plan(
-        planned, study.experiments_run, description=study.description, resolution=resolution,
+        planned, study.experiments_run, description=study.description, resolution=outcome.resolution(study, planned),
         seconds=study.estimate_seconds(planned, device), n_workers=study.count_workers(device) or 1,
     )  # fmt: skip
+    if study.until:
+        outcome.print_looks(study.decide(keep=False), most_seeds=study.most_seeds)
     return COMPLETE

@@ -46,7 +46,7 @@ examples:
 
 exit code:
   0 all trials complete, 1 some trial failed, 2 bad usage or data,
-  130 interrupted, 143 terminated
+  3 the answer to --ask was no, 130 interrupted, 143 terminated
 """
 
 

@@ -14,26 +14,32 @@ from gridstudy.core.experiment import Experiment
 from gridstudy.core.space import Configuration
 from gridstudy.core.subject import Data, Description, Subject
 from gridstudy.core.trial import UNKNOWN, TrialState
-from gridstudy.records.plans import find_plan
+from gridstudy.records.plans import find_plan, new_plan
 from gridstudy.running.planning import (
     PlannedTrial,
     check_logdir,
+    identify_group,
     plan_trials,
     prepare_logdir,
     record_confirmations,
     record_plans,
 )
-from gridstudy.running.subjects import SubjectSource
+from gridstudy.running.subjects import SubjectSource, prepare_data
 
 if TYPE_CHECKING:
     from gridstudy.core.lock import Lock
-    from gridstudy.records.plans import Confirmation
+    from gridstudy.records.plans import Confirmation, Plan
+    from gridstudy.records.tables import Records
     from gridstudy.running.launchers import Launcher
     from gridstudy.running.runner import Progress, Summary
-    from gridstudy.running.until import Need, Round
+    from gridstudy.running.until import Need, Part
     from gridstudy.statistics.decisions import Decision
 
 N_WORKERS_ON_GPU = 4
+
+
+def _whole(experiment: Experiment, seeds: tuple[int, ...]) -> Part:
+    return experiment, tuple(c.name for c in experiment.configurations), seeds
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,8 @@ class StudyRun:
     until: str = ""
     most_seeds: int = 80
     time_limit_s: float | None = None
+    are_seeds_default: bool = False
+    """Whether nobody asked for these seeds; look by look, the seeds of a plan then go before them."""
 
     # --- before the run
 
@@ -104,7 +112,7 @@ class StudyRun:
     @cached_property
     def data(self) -> Data:
         """The data, prepared once and checked against every configuration."""
-        data = self.subject.prepare()
+        data = prepare_data(self.subject, self.source)
         if self.subject.check is not None:
             for configuration in {c for experiment in self.experiments for c in experiment.configurations}:
                 self.subject.check(configuration, data)
@@ -156,13 +164,15 @@ class StudyRun:
         return restrict(self.experiments, self.confirmations)
 
     def plan(self) -> list[PlannedTrial]:
-        """Every trial with its state on disk."""
+        """Every trial with its state on disk; look by look, those of the first look."""
         if self.confirm:
             from gridstudy.cli.confirmations import plan_confirmations
 
             return plan_confirmations(
                 self.experiments_run, self.confirmations, subject=self.subject, data=self.data, logdir=self.logdir
             )
+        if self.until:
+            return self._plan_parts(self._first_parts)
         return plan_trials(self.experiments, self.seeds, subject=self.subject, data=self.data, logdir=self.logdir)
 
     def estimate_seconds(self, planned: Sequence[PlannedTrial], device: str) -> Mapping[Configuration, float]:
@@ -175,12 +185,12 @@ class StudyRun:
     # --- the run
 
     def run(
-        self, *, progress: Callable[[], Progress], announce: Callable[..., None] | None = None,
-        report: Callable[[Decision], None] | None = None,
+        self, *, progress: Callable[[str], Progress], announce: Callable[..., None] | None = None,
+        report: Callable[[str], None] = lambda words: None,
     ) -> Summary:  # fmt: skip
         """Train what is missing and return what is there at the end.
 
-        `progress` makes the display of a round of trials; `report` is told of the decision after each look.
+        `progress` makes the display of a round of trials, which shows a line on the looks; `report` gets the same line.
         """
         from gridstudy.running.lock import lock_logdir
 
@@ -195,7 +205,7 @@ class StudyRun:
             if announce is not None:
                 announce(data, device=device, reason=reason, n_workers=self.count_workers(device))
             if not self.until:
-                return self._run_round(planned, self._record, device=device, lock=lock, progress=progress())
+                return self._run_round(planned, self._record, device=device, lock=lock, progress=progress(""))
             return self._run_until(device, lock, progress=progress, report=report)
 
     def _warn_of_other_source(self, planned: Sequence[PlannedTrial]) -> None:
@@ -228,7 +238,8 @@ class StudyRun:
             progress = self._with_mlflow(progress)
         return run_study(
             planned, logdir=self.logdir, train=train, launcher=launcher, progress=progress, check=lock.check,
-            clock=TrialClock(self.trial_timeout_s), is_over=is_over,
+            most_together=self.subject.most_together if self.subject.train_many else 1,
+            n_workers=self.count_workers(device), clock=TrialClock(self.trial_timeout_s), is_over=is_over,
         )  # fmt: skip
 
     def _record(self) -> None:
@@ -240,68 +251,93 @@ class StudyRun:
     # --- look by look
 
     def _run_until(
-        self, device: str, lock: Lock, *, progress: Callable[[], Progress], report: Callable[[Decision], None] | None
+        self, device: str, lock: Lock, *, progress: Callable[[str], Progress], report: Callable[[str], None]
     ) -> Summary:
-        from gridstudy.running.until import distinct, run_rounds
+        from gridstudy.running.until import run_rounds
 
         deadline_s = None if self.time_limit_s is None else time.monotonic() + self.time_limit_s
+        standing = "the first look"
 
         def is_over() -> bool:
             return deadline_s is not None and time.monotonic() > deadline_s
 
-        def run(part: Round) -> Summary:
-            trials = distinct(p for e, names, seeds in part.parts for p in self._plan_part(e, names, seeds))
+        def run(parts: Sequence[Part]) -> Summary:
             return self._run_round(
-                trials, partial(self._record_parts, part), device=device, lock=lock, progress=progress(),
-                is_over=is_over,
+                self._plan_parts(parts), partial(self._record_parts, parts), device=device, lock=lock,
+                progress=progress(standing), is_over=is_over,
             )  # fmt: skip
 
         def ask() -> Sequence[Need]:
+            nonlocal standing
             decision = self.decide()
-            if report is not None:
-                report(decision)
+            standing = decision.in_words()
+            report(standing)
             return decision.needs
 
-        return run_rounds(self._first_round(), decide=ask, run=run, experiments=self.experiments, is_over=is_over)
+        summary = run_rounds(self._first_parts, decide=ask, run=run, is_over=is_over)
+        planned = self._plan_parts([_whole(e, self.first_plan(e).seeds) for e in self.experiments])
+        return replace(summary, results=[p.result for p in planned if p.result is not None])
 
-    def plan_first_look(self) -> list[PlannedTrial]:
-        """Every trial of the first look of --until, with its state on disk."""
+    @property
+    def _first_parts(self) -> list[Part]:
+        return [_whole(e, self.first_seeds(e)) for e in self.experiments]
+
+    def first_plan(self, experiment: Experiment) -> Plan:
+        """An experiment's plan as the first round of trials makes it: what is there, then the seeds asked for now."""
+        plan = find_plan(self.logdir, experiment.name)
+        if plan is None or not plan.seeds:
+            return new_plan(experiment, self.description, self.seeds)
+        return replace(plan, experiment=experiment, seeds=tuple(dict.fromkeys((*plan.seeds, *self._seeds_asked))))
+
+    def first_seeds(self, experiment: Experiment) -> tuple[int, ...]:
+        """The seeds that every configuration gets: those of the first look, and the ones asked for now."""
+        from gridstudy.statistics.looks import Schedule
+
+        plan = self.first_plan(experiment)
+        first = Schedule(plan.seeds, plan.first_look).extended(plan.first_look)
+        return tuple(dict.fromkeys((*first, *self._seeds_asked)))
+
+    @property
+    def _seeds_asked(self) -> tuple[int, ...]:
+        return () if self.are_seeds_default else self.seeds
+
+    def _plan_parts(self, parts: Sequence[Part]) -> list[PlannedTrial]:
         from gridstudy.running.until import distinct
 
-        return distinct(p for e, names, seeds in self._first_round().parts for p in self._plan_part(e, names, seeds))
+        plan = partial(plan_trials, subject=self.subject, data=self.data, logdir=self.logdir)
+        return distinct(
+            p for e, names, seeds in parts
+            for p in plan([replace(e, configurations=tuple(c for c in e.configurations if c.name in names))], seeds)
+        )  # fmt: skip
 
-    def _first_round(self) -> Round:
-        from gridstudy.running.until import Round
-
-        parts = ((e, tuple(c.name for c in e.configurations), self._first_seeds(e)) for e in self.experiments)
-        return Round(tuple(parts))
-
-    def _first_seeds(self, experiment: Experiment) -> tuple[int, ...]:
-        """The seeds of an experiment's first look: those of its plan, or the ones asked for now."""
-        plan = find_plan(self.logdir, experiment.name)
-        return plan.seeds[: plan.first_look] if plan and len(plan.seeds) >= plan.first_look else self.seeds
-
-    def _plan_part(self, experiment: Experiment, names: Sequence[str], seeds: Sequence[int]) -> list[PlannedTrial]:
-        part = replace(experiment, configurations=tuple(c for c in experiment.configurations if c.name in names))
-        return plan_trials([part], seeds, subject=self.subject, data=self.data, logdir=self.logdir)
-
-    def _record_parts(self, part: Round) -> None:
-        for experiment, _, seeds in part.parts:
+    def _record_parts(self, parts: Sequence[Part]) -> None:
+        for experiment, _, seeds in parts:
             record_plans(self.logdir, [experiment], subject=self.subject, data=self.data, seeds=seeds)
 
-    def decide(self) -> Decision:
-        """Decide from the records which arms need more seeds, and store the verdicts that were reached."""
+    def decide(self, *, keep: bool = True) -> Decision:
+        """Decide from the records which arms need more seeds, and `keep` the verdicts that were reached."""
         from gridstudy.cli.analysis import read_stored, store
-        from gridstudy.records.tables import load_records
         from gridstudy.statistics.decisions import decide
 
         decision = decide(
-            load_records(self.logdir), experiments=[e.name for e in self.experiments],
+            self.load_records(), experiments=[e.name for e in self.experiments],
             goal="recommended" if self.until == "recommended" else "decided", stored=read_stored(self.logdir),
             most_seeds=self.most_seeds,
         )  # fmt: skip
-        store(self.logdir, decision.stored)
+        if keep:
+            store(self.logdir, decision.stored)
         return decision
+
+    def load_records(self) -> Records:
+        """The records of this subject on these data, with the plans as they are once the study has begun."""
+        from gridstudy.records.tables import load_records
+
+        records, now = load_records(self.logdir), {e.name: self.first_plan(e) for e in self.experiments}
+        trials = records.trials
+        for name, value in identify_group(self.subject, self.data).items():
+            trials = trials[trials[name] == value]
+        plans = {**{plan.experiment.name: plan for plan in records.plans}, **now}
+        return replace(records, trials=trials, plans=tuple(sorted(plans.values(), key=lambda p: p.experiment.order)))
 
     def _with_mlflow(self, progress: Progress) -> Progress:
         from gridstudy.running.mlflow_log import MLflowProgress
@@ -313,13 +349,13 @@ class StudyRun:
         )  # fmt: skip
 
     def _launch(self, device: str, lock: Lock) -> tuple[Callable[..., Any], Launcher]:
-        """How to train a trial, and the launcher that has it done."""
-        from gridstudy.running.trials import run_trial
+        """How to train trials, and the launcher that has it done."""
+        from gridstudy.running.trials import run_trials
 
         if self.launcher == "ray":
             return self._on_ray(device)
         train = partial(
-            run_trial, source=self.source, data=self.data, logdir=self.logdir, device=device, check=lock.check
+            run_trials, source=self.source, data=self.data, logdir=self.logdir, device=device, check=lock.check
         )
         if not self.source.is_portable:
             from gridstudy.running.launchers import InProcessLauncher
@@ -341,13 +377,13 @@ class StudyRun:
     def _on_ray(self, device: str) -> tuple[Callable[..., Any], Launcher]:
         from gridstudy.running.cores import count_cores
         from gridstudy.running.ray_launcher import RayLauncher
-        from gridstudy.running.remote import place_trial, train_remotely
+        from gridstudy.running.remote import place_trials, train_remotely
 
         portable = self.subject.portable
         data = replace(self.data, content=portable(self.data.content)) if portable else self.data
         launcher = RayLauncher(
             self.n_workers if self.ray_address else self.n_workers or count_cores(),
             address=self.ray_address, gpus_per_job=self.gpus_per_trial, shared={"data": data},
-            receive=partial(place_trial, logdir=self.logdir),
+            receive=partial(place_trials, logdir=self.logdir),
         )  # fmt: skip
         return partial(train_remotely, source=self.source, device=device), launcher

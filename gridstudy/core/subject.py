@@ -102,6 +102,7 @@ class Data:
 
 
 Train = Callable[[TrialConfig, Any, Path, str, Report], Outcome]
+TrainMany = Callable[[Sequence[TrialConfig], Any, Sequence[Path], str, Sequence[Report]], Iterable[Outcome]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +122,11 @@ class Subject:
     have changed since they were prepared, and is called before each result is written. `portable` turns the content of
     the data into one that another machine can use. `describe_machine(device)` adds to the `[run]` table.
     `prepare_logdir` is called before the first trial.
+
+    `train_many(trials, data, folders, device, reports)` trains from two to `most_together` trials of one configuration,
+    alike except for the seed, for where that takes less time than one after the other. It gives the outcomes in the
+    order of the trials, each to the bits that `train` gives: as a list where all end together, or yielding each as it
+    ends, to be recorded at once. Where it raises, the trials that have no result yet are trained by `train`.
     """
 
     name: str
@@ -145,17 +151,28 @@ class Subject:
     portable: Callable[[Any], Any] | None = None
     describe_machine: Callable[[str], Mapping[str, str]] | None = None
     prepare_logdir: Callable[[Path, Sequence[Experiment]], None] | None = None
-    train_many: Callable[..., Sequence[Outcome]] | None = None
+    train_many: TrainMany | None = None
+    most_together: int = 16
 
     def __post_init__(self) -> None:
         if safe_folder_name(self.name, most=40) != self.name:
             raise StudyError(f"a subject's name has up to 40 letters, digits, _ and -; got {self.name!r}")
         check_readable(self.name, what="a subject's name")
+        for name in ("train", "prepare"):
+            if not callable(getattr(self, name)):
+                raise StudyError(f"{name} must be a function; got {getattr(self, name)!r}")
+        if self.objective.margin is None:
+            raise StudyError(
+                f"an objective in {self.objective.unit} needs a margin, up to which differences do not matter; give "
+                f"Objective({self.objective.name!r}, unit={self.objective.unit!r}, margin=...)"
+            )
         if not isinstance(self.space, SearchSpace):
             object.__setattr__(self, "space", SearchSpace(tuple(self.space)))
         self.configure({})  # a default outside its bounds is a mistake of the file, not of its first experiment
         if self.epochs and self.epochs not in self.search_space.names:
             raise StudyError(f"epochs must name a hyperparameter; got {self.epochs!r}")
+        if self.most_together < 1:
+            raise StudyError(f"most_together must be a whole number from 1; got {self.most_together!r}")
 
     @property
     def search_space(self) -> SearchSpace:

@@ -44,6 +44,15 @@ class Plan:
     """The data sets that it was ever planned on."""
 
 
+def new_plan(
+    experiment: Experiment, description: Description, seeds: Sequence[int], *, datasets: tuple[str, ...] = ()
+) -> Plan:
+    """The plan of a first run with `seeds`, which fix the first look."""
+    known = tuple(dict.fromkeys(seeds))
+    first_look = len(known) if len(known) >= LEAST_SEEDS else DEFAULT_FIRST_LOOK
+    return Plan(experiment, description, known, first_look, datasets=datasets)
+
+
 def plan_path(logdir: Path, experiment: str) -> Path:
     """Where the plan of an experiment lies."""
     return logdir / EXPERIMENTS_FOLDER / f"{experiment}.toml"
@@ -62,8 +71,7 @@ def write_plan(
 
     Raises StudyError where the plan that is there cannot be read or is of another subject.
     """
-    first_look = len(seeds) if len(seeds) >= LEAST_SEEDS else DEFAULT_FIRST_LOOK
-    plan = Plan(experiment, description, tuple(dict.fromkeys(seeds)), first_look, datasets=(dataset,))
+    plan = new_plan(experiment, description, seeds, datasets=(dataset,))
     recorded = find_plan(logdir, experiment.name)
     if recorded is not None:
         plan = _revise(recorded, plan, n_complete=n_complete)

@@ -362,11 +362,22 @@ def confirmation_rows(confirmation: pd.DataFrame, objective: Objective) -> list[
             "experiment": code(row["experiment"]),
             "arm": code(row["label"]),
             f"{objective.label} on fresh seeds": score_cell(objective, row, n=row["n"]),
+            "in the selection": score_cell(objective, row, "selection"),
             f"below the selection's best{f', {unit}' if unit else ''}": deficit_cell(objective, row),
             "status": confirmation_status(row),
         }
         for row in confirmation.to_dict("records")
     ]
+
+
+def confirmation_sentence(row: Mapping[Any, Any], objective: Objective) -> Prose:
+    """What fresh seeds say of the selection's best, beside what the selection said."""
+    unstable = f" ({confirmation_status({**row, 'is_best': False})})" if row["n_diverged"] else ""
+    fresh = score_cell(objective, row, n=row["n"])
+    return Prose(
+        f"**{plain(row['experiment'])}**: {code(row['label'])} reaches {fresh} fresh seeds{unstable}; in the selection "
+        f"it had {score_cell(objective, row, 'selection')}."
+    )
 
 
 def confirmation_status(row: Mapping[Any, Any]) -> str:

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+from gridstudy.core.subject import Objective
 from gridstudy.core.trial import LEAST_SEEDS
 from gridstudy.reporting.phrases import (
     Prose,
@@ -24,8 +25,13 @@ from gridstudy.reporting.phrases import (
     terminal,
 )
 from gridstudy.reporting.question_sentences import interaction_sentence
-from gridstudy.reporting.result_sentences import follow_up_sentences, score_cell, summary_score
-from gridstudy.reporting.verdict_sentences import answer, label
+from gridstudy.reporting.result_sentences import (
+    confirmation_sentence,
+    follow_up_sentences,
+    score_cell,
+    summary_score,
+)
+from gridstudy.reporting.verdict_sentences import advice_sentence, answer, decide_sentence, label, look_sentence
 from gridstudy.statistics.comparisons import POWER
 from gridstudy.statistics.confusion import most_confused
 from gridstudy.statistics.estimates import ExperimentEstimate
@@ -93,6 +99,20 @@ def read_sentence(facts: Mapping[str, float]) -> Prose:
     kinds |= {"files unreadable": "unreadable", "trials foreign": "foreign"}
     shown = [f"{facts[q]:,.0f} {word}" for q, word in kinds.items() if facts.get(q) or word == "complete"]
     return Prose(f"trials: {', '.join(shown)}")
+
+
+def outcome_line(e: ExperimentEstimate, margin: float, *, racing: bool) -> str:
+    """What a study that goes look by look adds to an experiment's row; nothing where the row says it all."""
+    if racing:
+        return terminal(f"{e.experiment.name}: {advice_sentence(e, margin)}")
+    if e.verdict is None or not e.verdict.next_look:
+        return ""
+    return terminal(f"{e.experiment.name}: {look_sentence(e.verdict)}{decide_sentence(e.verdict)}")
+
+
+def confirmed_line(row: Mapping[Any, Any], objective: Objective) -> str:
+    """What fresh seeds found of an experiment's best configuration; `row` is one of the confirmation."""
+    return f"{'confirmed':<{len(INDENT)}}{terminal(confirmation_sentence(row, objective))}"
 
 
 def problem_lines(findings: Findings) -> list[Prose]:

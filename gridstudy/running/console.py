@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,13 +43,16 @@ def warn(message: str) -> None:
     _error().print(f"warning: {message}", style="bold yellow", soft_wrap=True)
 
 
-def choose_progress(experiments: Iterable[Experiment], description: Description) -> StudyTracker:
-    """The progress display that this terminal can show, in which arms are called by their values."""
+def choose_progress(experiments: Iterable[Experiment], description: Description, *, looks: str = "") -> StudyTracker:
+    """The progress display that this terminal can show, in which arms are called by their values.
+
+    `looks` is a line on how far a study is that goes look by look.
+    """
     names: dict[str, str] = {}
     for experiment in experiments:
         for name, label in arm_labels(experiment, description).items():
             names.setdefault(name, f"{experiment.name} {label}")
-    return _choose_progress(_error(), description.objective, names)
+    return _choose_progress(_error(), description.objective, names, looks=looks)
 
 
 def _table(*columns: str, title: str | None = None, right: Iterable[str] = ()) -> Table:
@@ -168,7 +172,8 @@ def print_summary(
             sd = "" if row["sd"] is None else objective.show_difference(row["sd"])
             unstable = f" (unstable, {row['n_diverged']} diverged)" if row["n_diverged"] else ""
             label = labels[row["configuration"].name] + unstable
-            table.add_row("" if i else experiment.name, label, objective.show(row["mean"]), sd, str(row["n"]))
+            mean = "" if math.isnan(row["mean"]) else objective.show(row["mean"])
+            table.add_row("" if i else experiment.name, label, mean, sd, str(row["n"]))
     out.print(table)
     out.print(f"mean and sd of the {objective.label} over n seeds; the analysis tells which leads are real")
     _print_failures(out, summary)
@@ -187,19 +192,17 @@ def print_line(text: str) -> None:
     _error().print(text, soft_wrap=True)
 
 
-def print_verdicts(rows: Iterable[tuple[str, ...]], *, n_trials: int, n_fixed: int, most_seeds: int) -> None:
-    """A table of verdicts, and what a fixed design would have taken."""
-    out = _out()
-    table = _table("hypothesis of", "verdict", "look", "seeds", "trials", right=("seeds", "trials"))
+def print_table(rows: Iterable[Sequence[str]], *columns: str, right: Sequence[str] = ()) -> None:
+    """A table to stdout."""
+    table = _table(*columns, right=right)
     for row in rows:
         table.add_row(*row)
-    out.print(table)
-    if n_fixed > n_trials:
-        out.print(
-            f"{n_trials:,} trials in all; a fixed design with {most_seeds} seeds for every configuration takes "
-            f"{n_fixed:,}",
-            soft_wrap=True,
-        )
+    _out().print(table)
+
+
+def print_result(text: str) -> None:
+    """A line to stdout."""
+    _out().print(text, soft_wrap=True)
 
 
 def _print_failures(out: Console, summary: Summary) -> None:
@@ -269,7 +272,10 @@ def ask(question: str) -> bool:
     if not answer or not sys.stdin.isatty():
         print()  # nobody typed the end of the line
     if not answer:
-        raise StudyError("a run with --ask waits for an answer, and nobody can give one here; leave --ask out to start")
+        raise StudyError(
+            "a run with --ask waits for an answer, and nobody can give one here; leave --ask out to start "
+            "(in the menu: -Yes)"
+        )
     return answer.strip().lower().startswith("y")
 
 

@@ -86,8 +86,8 @@ class MLflowProgress:
             self._add(result.trial)
         self._thread.start()
 
-    def trial_started(self, trial: TrialConfig) -> None:
-        self._inner.trial_started(trial)
+    def trials_started(self, trials: Sequence[TrialConfig]) -> None:
+        self._inner.trials_started(trials)
 
     def trial_finished(self, result: TrialResult, run: TrialRun) -> None:
         self._inner.trial_finished(result, run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from gridstudy.core.errors import StudyError
 from gridstudy.core.experiment import Experiment
 from gridstudy.core.files import write_atomic
+from gridstudy.core.space import Configuration
 from gridstudy.core.subject import Data, Subject
 from gridstudy.core.trial import TrialConfig, TrialResult, TrialRun, TrialState
 from gridstudy.records.plans import (
@@ -56,6 +58,27 @@ def plan_trials(
         for configuration in configurations
     ]
     return [PlannedTrial(trial, *trial_status(logdir, trial)) for trial in trials]
+
+
+def group_trials(trials: Sequence[TrialConfig], *, most: int, n_workers: int | None) -> list[tuple[TrialConfig, ...]]:
+    """Trials in groups of one configuration, in the order of their first trials.
+
+    A group has at most `most` trials, and few enough that no worker is idle.
+    """
+    most = min(most, math.ceil(len(trials) / (n_workers or 1)))
+    by_configuration: dict[Configuration, list[int]] = {}
+    for number, trial in enumerate(trials):
+        by_configuration.setdefault(trial.configuration, []).append(number)
+    groups = []
+    for numbers in by_configuration.values():
+        n_groups = math.ceil(len(numbers) / most)
+        groups += [numbers[first::n_groups] for first in range(n_groups)]
+    return [tuple(trials[number] for number in group) for group in sorted(groups)]
+
+
+def identify_group(subject: Subject, data: Data) -> dict[str, object]:
+    """What the records of a subject on these data have in common, by the names of GROUP_COLUMNS."""
+    return {"subject": subject.name, **vars(data.identity), "training_version": subject.training_version}
 
 
 def check_logdir(logdir: Path) -> None:

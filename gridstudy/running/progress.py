@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from rich.console import Console, Group
@@ -29,16 +29,20 @@ MOST_OF_A_TRIAL = 0.95
 class StudyTracker:
     """Counts what happens to trials, and puts it into words; the displays below draw it.
 
-    `names` says what each configuration is called, where that is not its own name.
+    `names` says what each configuration is called, where that is not its own name; `looks` how far a study is that
+    goes look by look.
     """
 
-    def __init__(self, objective: Objective | None = None, names: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, objective: Objective | None = None, names: Mapping[str, str] | None = None, *, looks: str = ""
+    ) -> None:
         self._objective = objective or Objective()
         self._names = names or {}
+        self._looks = looks
         self.n_trials = 0
         self.n_done = 0
         self.n_failed = 0
-        self.running: dict[TrialConfig, float] = {}
+        self.running: dict[tuple[TrialConfig, ...], float] = {}
         self._objectives: dict[str, list[float]] = defaultdict(list)
         self._work_left = 0.0
         self._work_done = 0.0
@@ -53,8 +57,8 @@ class StudyTracker:
             self._work_before += result.trial.configuration.work
             self._count(result)
 
-    def trial_started(self, trial: TrialConfig) -> None:
-        self.running[trial] = time.monotonic()
+    def trials_started(self, trials: Sequence[TrialConfig]) -> None:
+        self.running[tuple(trials)] = time.monotonic()
 
     def trial_finished(self, result: TrialResult, run: TrialRun) -> None:
         self._leave(result.trial)
@@ -63,20 +67,17 @@ class StudyTracker:
         self._count(result)
 
     def trial_failed(self, trial: TrialConfig, reason: str, *, final: bool) -> None:
-        if final:
-            self._leave(trial)
-            self.n_failed += 1
-        else:
-            self.running.pop(trial, None)
+        self._leave(trial, is_done=final)
+        self.n_failed += final
 
     def stop(self) -> None:
         self.running.clear()
 
-    def estimate_s(self, trial: TrialConfig) -> float | None:
-        """Seconds that a trial should take, once one has finished to tell from."""
+    def estimate_s(self, *trials: TrialConfig) -> float | None:
+        """Seconds that trials should take, once one has finished to tell from."""
         if not self._work_timed:
             return None
-        return self._seconds_done / self._work_timed * trial.configuration.work
+        return self._seconds_done / self._work_timed * _work_of(trials)
 
     def work(self) -> tuple[float, float]:
         """Estimated work that is done and in all, in the unit of Configuration.work, running trials included."""
@@ -94,19 +95,19 @@ class StudyTracker:
     def _work_running(self) -> float:
         """The work that running trials have done, as far as the time they have taken tells."""
         now, done = time.monotonic(), 0.0
-        for trial, since in self.running.items():
-            estimate_s = self.estimate_s(trial)
+        for trials, since in self.running.items():
+            estimate_s = self.estimate_s(*trials)
             if estimate_s:
-                done += min((now - since) / estimate_s, MOST_OF_A_TRIAL) * trial.configuration.work
+                done += min((now - since) / estimate_s, MOST_OF_A_TRIAL) * _work_of(trials)
         return done
 
     def describe_running(self) -> str:
         """The running trials with their seconds; one that takes far longer than it should is called slow."""
         now = time.monotonic()
         return "   ".join(
-            f"{self.name_of(trial)} seed {trial.seed} "
-            f"({'SLOW, ' if is_slow(now - since, self.estimate_s(trial)) else ''}{format_duration(now - since)})"
-            for trial, since in self.running.items()
+            f"{self.name_of(trials[0])} seed{'s' * (len(trials) > 1)} {', '.join(str(t.seed) for t in trials)} "
+            f"({'SLOW, ' if is_slow(now - since, self.estimate_s(*trials)) else ''}{format_duration(now - since)})"
+            for trials, since in self.running.items()
         )
 
     def best(self) -> str:
@@ -130,11 +131,11 @@ class StudyTracker:
         share = f" ({done / total:.0%} of the work)" if total else ""
         return f"{self.n_done} of {self.n_trials} trials done{share}{failed}{remaining}; best so far: {self.best()}"
 
-    def _leave(self, trial: TrialConfig) -> None:
-        self.running.pop(trial, None)
-        work = trial.configuration.work
-        self._work_done += work
-        self._work_left -= work
+    def _leave(self, trial: TrialConfig, *, is_done: bool = True) -> None:
+        self.running = {trials: since for trials, since in self.running.items() if trial not in trials}
+        if is_done:
+            self._work_done += trial.configuration.work
+            self._work_left -= trial.configuration.work
 
     def _count(self, result: TrialResult) -> None:
         self.n_done += 1
@@ -142,13 +143,18 @@ class StudyTracker:
             self._objectives[self.name_of(result.trial)].append(result.score)
 
 
+def _work_of(trials: Iterable[TrialConfig]) -> float:
+    return sum(trial.configuration.work for trial in trials)
+
+
 class PlainProgress(StudyTracker):
     """A line of ASCII every few seconds, and one per failure."""
 
     def __init__(
-        self, console: Console, objective: Objective | None = None, names: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(objective, names)
+        self, console: Console, objective: Objective | None = None, names: Mapping[str, str] | None = None, *,
+        looks: str = "",
+    ) -> None:  # fmt: skip
+        super().__init__(objective, names, looks=looks)
         self._console = console
         self._last_line = 0.0
 
@@ -167,9 +173,10 @@ class LiveProgress(StudyTracker):
     """A panel at the foot of the terminal, which goes when the study ends: what is printed then has the last counts."""
 
     def __init__(
-        self, console: Console, objective: Objective | None = None, names: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(objective, names)
+        self, console: Console, objective: Objective | None = None, names: Mapping[str, str] | None = None, *,
+        looks: str = "",
+    ) -> None:  # fmt: skip
+        super().__init__(objective, names, looks=looks)
         columns = TextColumn("work"), BarColumn(bar_width=None), TextColumn("{task.fields[counts]}")
         self._bar = Progress(*columns, console=console)
         self._task = self._bar.add_task("work", total=None, counts="")
@@ -197,6 +204,7 @@ class LiveProgress(StudyTracker):
             f"running    {self.describe_running() or 'none'}",
             f"best       {self.best()}",
             f"failed     {self.n_failed}",
+            *([f"looks      {self._looks}"] if self._looks else []),
         ]
         return Group(self._bar, *(Text(line, overflow="ellipsis", no_wrap=True) for line in lines))
 
@@ -219,10 +227,11 @@ def choose_progress(
     objective: Objective | None = None,
     names: Mapping[str, str] | None = None,
     *,
+    looks: str = "",
     environment: Mapping[str, str] = os.environ,
 ) -> StudyTracker:
     """The live panel on a terminal that can show it, else plain lines; colour may be forced, the panel may not."""
     in_notebook = console.is_jupyter or any(environment.get(name) for name in NOTEBOOK_VARIABLES)
     can_draw = console.is_terminal and not console.is_dumb_terminal and (console.encoding or "").startswith("utf")
     display = LiveProgress if can_draw and console.file.isatty() and not in_notebook else PlainProgress
-    return display(console, objective, names)
+    return display(console, objective, names, looks=looks)

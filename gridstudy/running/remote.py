@@ -1,4 +1,4 @@
-"""A trial on a machine that shares no disk with ours: its data arrives, and its folder comes back, as one object."""
+"""Trials on a machine that shares no disk with ours: their data arrive, and their folders come back, as objects."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import io
 import tempfile
 import traceback
 import zipfile
+from collections import deque
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -13,24 +15,30 @@ from loguru import logger
 
 from gridstudy.core.files import write_atomic
 from gridstudy.core.subject import Data
-from gridstudy.core.trial import TrialConfig
+from gridstudy.core.trial import TrialConfig, TrialResult, TrialRun
 from gridstudy.records.trials import ERROR_FILE, RESULT_FILE, clear_trial, read_result, trial_folder, write_result
 from gridstudy.running.launchers import Crashed, Finished
 from gridstudy.running.subjects import SubjectSource
-from gridstudy.running.trials import train_trial
+from gridstudy.running.trials import train_trials
 
 
-def train_remotely(trial: TrialConfig, *, source: SubjectSource, data: Data, device: str, attempt: int) -> bytes:
-    """Train a trial in a temporary folder; return the folder, packed, with a result or with an error in it."""
+def train_remotely(
+    trials: Sequence[TrialConfig], *, source: SubjectSource, data: Data, device: str, attempt: int
+) -> list[bytes]:
+    """Train trials in temporary folders; return each folder, packed, with a result or with an error in it."""
     set_up_process(source)
     with tempfile.TemporaryDirectory(prefix="gridstudy-") as name:
-        folder = Path(name)
+        folders = [Path(name) / str(number) for number in range(len(trials))]
+        for folder in folders:
+            folder.mkdir()
+        waiting = deque(folders)
         try:
-            result, run = train_trial(trial, folder, source=source, data=data, device=device, attempt=attempt)
-            write_result(folder, result, run)
+            for done in train_trials(trials, folders, source=source, data=data, device=device, attempt=attempt):
+                write_result(waiting.popleft(), *done)
         except Exception:
-            (folder / ERROR_FILE).write_text(traceback.format_exc(), encoding="utf-8")
-        return pack_folder(folder)
+            for folder in waiting:
+                (folder / ERROR_FILE).write_text(traceback.format_exc(), encoding="utf-8")
+        return [pack_folder(folder) for folder in folders]
 
 
 @cache
@@ -51,14 +59,20 @@ def pack_folder(folder: Path) -> bytes:
     return archive.getvalue()
 
 
-def place_trial(trial: TrialConfig, packed: bytes, *, logdir: Path) -> Finished | Crashed:
-    """Put a trial's folder where it would be had it been trained here; its result comes last and completes it."""
-    folder = trial_folder(logdir, trial)
+def place_trials(trials: Sequence[TrialConfig], packed: Sequence[bytes], *, logdir: Path) -> Finished | Crashed:
+    """Put the folders of trials where they would be had they been trained here."""
+    placed = [_place(trial_folder(logdir, trial), one) for trial, one in zip(trials, packed, strict=True)]
+    reasons = [reason for reason in placed if isinstance(reason, str)]
+    return Crashed(trials, reasons[0]) if reasons else Finished(trials, placed)
+
+
+def _place(folder: Path, packed: bytes) -> tuple[TrialResult, TrialRun] | str:
+    """Fill a trial's folder and return its result, which comes last and completes it, or the reason why it has none."""
     clear_trial(folder)
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         names = archive.namelist()
         archive.extractall(folder, [name for name in names if name != RESULT_FILE])
         if RESULT_FILE not in names:
-            return Crashed(trial, (folder / ERROR_FILE).read_text(encoding="utf-8"))
+            return (folder / ERROR_FILE).read_text(encoding="utf-8")
         write_atomic(folder / RESULT_FILE, archive.read(RESULT_FILE))
-    return Finished(trial, read_result(folder / RESULT_FILE))
+    return read_result(folder / RESULT_FILE)

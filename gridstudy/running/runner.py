@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any, Protocol
 
 from gridstudy.core.errors import StopStudy, StudyError
@@ -19,7 +22,7 @@ from gridstudy.core.subject import Objective
 from gridstudy.core.trial import TrialConfig, TrialResult, TrialRun, TrialState
 from gridstudy.records.trials import ERROR_FILE, LOG_FILE, trial_folder, trial_status
 from gridstudy.running.launchers import Crashed, Event, Finished, IsOver, Launcher, Started, never
-from gridstudy.running.planning import PlannedTrial
+from gridstudy.running.planning import PlannedTrial, group_trials
 from gridstudy.running.timeouts import TrialClock
 
 N_ATTEMPTS = 2
@@ -35,7 +38,8 @@ class Progress(Protocol):
     def start(self, *, n_trials: int, results: Iterable[TrialResult], work_left: float) -> None:
         """`results` are there already; `work_left` is in the unit of Configuration.work."""
 
-    def trial_started(self, trial: TrialConfig) -> None: ...
+    def trials_started(self, trials: Sequence[TrialConfig]) -> None:
+        """One trial, or those that are trained at once; all of these leave with the first that finishes or fails."""
 
     def trial_finished(self, result: TrialResult, run: TrialRun) -> None: ...
 
@@ -70,11 +74,15 @@ def run_study(
     check: Callable[[], None] = _trust,
     clock: TrialClock | None = None,
     is_over: IsOver = never,
+    most_together: int = 1,
+    n_workers: int | None = None,
 ) -> Summary:
     """Run every trial that is not complete, each at most N_ATTEMPTS times, and return what is there at the end.
 
-    `train(trial, attempt=...)` trains one trial, and the launcher calls it; what finishes has been recorded and carries
-    (TrialResult, TrialRun). The caller holds the lock of `logdir`, and `check` raises StudyError where it is lost.
+    The launcher calls `train(trials, attempt=...)`, usually with one trial; what finishes has been recorded and carries
+    a (TrialResult, TrialRun) for each. First, up to `most_together` trials of one configuration are trained at once, as
+    long as that leaves none of `n_workers` idle; those of a group that fails are then trained alone. The caller holds
+    the lock of `logdir`, and `check` raises StudyError where it is lost.
     A trial that takes longer than `clock` allows is ended and counts as failed; none starts once `is_over` says so. An
     interruption carries the number of complete trials.
     """
@@ -87,11 +95,14 @@ def run_study(
             clock.observe(p.trial, p.run)
     progress.start(n_trials=len(planned), results=summary.results, work_left=sum(t.configuration.work for t in todo))
     try:
-        for attempt in range(1, N_ATTEMPTS + 1):
-            events = launcher.run(partial(train, attempt=attempt), todo, timeout_s=clock.timeout_s, is_over=is_over)
+        groups = group_trials(todo, most=most_together, n_workers=n_workers)
+        n_attempts = N_ATTEMPTS + (most_together > 1)
+        for attempt in range(1, n_attempts + 1):
+            events = launcher.run(partial(train, attempt=attempt), groups, timeout_s=clock.timeout_s, is_over=is_over)
             events = _checked(events, check)
-            final = attempt == N_ATTEMPTS
-            todo = _follow(events, summary, progress=progress, clock=clock, logdir=logdir, final=final)
+            final = attempt == n_attempts
+            failed = _follow(events, summary, progress=progress, clock=clock, logdir=logdir, final=final)
+            groups = [(trial,) for trial in failed]
     except KeyboardInterrupt as interruption:
         n_complete = sum(trial_status(logdir, p.trial).state is TrialState.COMPLETE for p in planned)
         interruption.args = (f"{n_complete} of {len(planned)} trials complete",)
@@ -130,10 +141,10 @@ def _follow(
     """
     failed = []
     try:
-        for event in (_settle(event, logdir) for event in events):
+        for event in chain.from_iterable(_settle(event, logdir) for event in events):
             match event:
-                case Started(trial):
-                    progress.trial_started(trial)
+                case Started(trials):
+                    progress.trials_started(trials)
                 case Finished(trial, (result, run)):
                     summary.results.append(result)
                     summary.failures.pop(trial, None)
@@ -153,13 +164,21 @@ def _follow(
     return failed
 
 
-def _settle(event: Event, logdir: Path) -> Event:
-    """The event; a trial whose worker died after its result was written has finished, and must not run again."""
-    if isinstance(event, Crashed):
-        status = trial_status(logdir, event.job)
-        if status.state is TrialState.COMPLETE:
-            return Finished(event.job, (status.result, status.run))
-    return event
+def _settle(event: Event, logdir: Path) -> Iterator[Event]:
+    """That trials have started, or how each of them ended.
+
+    A trial whose worker died after its result was written has finished, and must not run again.
+    """
+    match event:
+        case Started():
+            yield event
+        case Finished(trials, values):
+            yield from map(Finished, trials, values)
+        case Crashed(trials, reason):
+            for trial in trials:
+                status = trial_status(logdir, trial)
+                is_complete = status.state is TrialState.COMPLETE
+                yield Finished(trial, (status.result, status.run)) if is_complete else Crashed(trial, reason)
 
 
 def _check_room(logdir: Path, reason: str) -> None:
@@ -184,7 +203,7 @@ def best_configurations(
 ) -> list[dict[str, Any]]:
     """The experiment's configurations, the best mean objective first: configuration, mean, sd (None for one seed), n.
 
-    Configurations with a diverged seed, `n_diverged`, come last, unranked.
+    Configurations with a diverged seed, `n_diverged`, come last, unranked; a score that is NaN counts in `n` alone.
     """
     by_configuration: dict[Configuration, list[TrialResult]] = {}
     for result in results:
@@ -195,13 +214,11 @@ def best_configurations(
 
 
 def _summarise(configuration: Configuration, results: Sequence[TrialResult]) -> dict[str, Any]:
-    from statistics import fmean, stdev
-
-    scores = [result.score for result in results]
+    scores = [result.score for result in results if not math.isnan(result.score)]
     return {
         "configuration": configuration,
-        "mean": fmean(scores),
+        "mean": fmean(scores) if scores else math.nan,
         "sd": stdev(scores) if len(scores) > 1 else None,
-        "n": len(scores),
+        "n": len(results),
         "n_diverged": sum(result.diverged for result in results),
     }

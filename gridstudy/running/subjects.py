@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from gridstudy.core.errors import StudyError
-from gridstudy.core.subject import Subject
+from gridstudy.core.subject import Data, Subject
 from gridstudy.core.values import show
 
 ATTRIBUTE = "subject"
@@ -98,6 +98,20 @@ def load_subject(path: Path) -> Subject:
         raise StudyError(f"cannot import the subject file {path}: {_describe(error, path)}") from None
 
 
+def prepare_data(subject: Subject, source: SubjectSource) -> Data:
+    """The subject's data; raise StudyError where `prepare` does, or returns something else."""
+    try:
+        data = subject.prepare()
+    except (StudyError, OSError, ImportError):  # told in one line as they are
+        raise
+    except Exception as error:
+        reason = _describe(error, source.path)
+        raise StudyError(f"cannot prepare the data of the subject {subject.name}: {reason}") from error
+    if not isinstance(data, Data):
+        raise StudyError(f"prepare() must return a gridstudy.Data, as gridstudy.make_data does; got {show(data)}")
+    return data
+
+
 def _load_text(name: str, text: str) -> Subject:
     with tempfile.TemporaryDirectory(prefix="gridstudy-subject-") as folder:
         path = (Path(folder) / name).resolve()
@@ -112,7 +126,7 @@ def _subject_of(module: ModuleType, place: str) -> Subject:
     return subject
 
 
-def _describe(error: BaseException, path: Path) -> str:
+def _describe(error: BaseException, path: Path | None) -> str:
     """An error of the file in one line, with the line of the file where it arose."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
     number = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from statistics import median
 
 from gridstudy.core.trial import TrialConfig, TrialRun
@@ -48,6 +49,6 @@ class TrialClock:
             return None
         return median(self._seconds_per_work) * trial.configuration.work
 
-    def timeout_s(self, trial: TrialConfig) -> float:
-        """Seconds after which a trial counts as hung: the given limit, or a multiple of the estimate."""
-        return default_timeout_s(self.estimate_s(trial)) if self._limit_s is None else self._limit_s
+    def timeout_s(self, trials: Iterable[TrialConfig]) -> float:
+        """Seconds after which trials, trained one after the other, count as hung: limits, or multiples of estimates."""
+        return sum(self._limit_s or default_timeout_s(self.estimate_s(trial)) for trial in trials)

@@ -1,12 +1,12 @@
-"""One trial of any subject: a clean folder, the subject's training, a checked outcome, the record."""
+"""Trials of any subject: clean folders, the subject's training, checked outcomes, the records."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache, partial
@@ -44,27 +44,31 @@ class OutcomeError(ValueError):
     """A subject's training returned something that is no outcome of its objective."""
 
 
-def run_trial(
-    trial: TrialConfig,
-    *,
-    source: SubjectSource,
-    data: Data,
-    logdir: Path,
-    device: str,
-    attempt: int,
+def run_trials(
+    trials: Sequence[TrialConfig], *, source: SubjectSource, data: Data, logdir: Path, device: str, attempt: int,
     check: Callable[[], None] = lambda: None,
-) -> tuple[TrialResult, TrialRun]:
-    """Clear the trial's folder, train it there and complete it with its result; a result that is there is kept.
+) -> list[tuple[TrialResult, TrialRun]]:  # fmt: skip
+    """Clear the folders of trials, train them there and complete each with its result as soon as it has one.
 
-    `check` raises StudyError where the log directory is no longer held, and is called before the result is placed.
+    A result that is there is kept. `check` raises StudyError where the log directory is no longer held, and is called
+    before a result is placed.
     """
-    folder = trial_folder(logdir, trial)
-    if (known := _known_result(folder, trial)) is not None:
-        return known
-    clear_trial(folder)
-    result, run = train_trial(trial, folder, source=source, data=data, device=device, attempt=attempt)
+    folders = {trial: trial_folder(logdir, trial) for trial in trials}
+    done = {trial: known for trial, folder in folders.items() if (known := _known_result(folder, trial)) is not None}
+    for trial in (todo := [trial for trial in trials if trial not in done]):
+        clear_trial(folders[trial])
+    if todo:
+        where = [folders[trial] for trial in todo]
+        for result, run in train_trials(todo, where, source=source, data=data, device=device, attempt=attempt):
+            done[result.trial] = _complete(folders[result.trial], result, run, check=check)
+    return [done[trial] for trial in trials]
+
+
+def _complete(
+    folder: Path, result: TrialResult, run: TrialRun, *, check: Callable[[], None]
+) -> tuple[TrialResult, TrialRun]:
     _or_stop(check)
-    if (known := _known_result(folder, trial)) is not None:  # of another runner, whose lock did not reach us
+    if (known := _known_result(folder, result.trial)) is not None:  # of another runner, whose lock did not reach us
         return known
     write_result(folder, result, run)
     return result, run
@@ -97,29 +101,56 @@ class _Epochs:
         return {name: tuple(row[name] for row in self.rows) for name in (self.rows[0] if self.rows else {})}
 
 
-def train_trial(
-    trial: TrialConfig, folder: Path, *, source: SubjectSource, data: Data, device: str, attempt: int
-) -> tuple[TrialResult, TrialRun]:
-    """Train one trial with its logs in `folder`, which must exist."""
+def train_trials(
+    trials: Sequence[TrialConfig], folders: Sequence[Path], *, source: SubjectSource, data: Data, device: str,
+    attempt: int,
+) -> Iterator[tuple[TrialResult, TrialRun]]:  # fmt: skip
+    """Train one trial by the subject's `train`, several by its `train_many`, and give each as it ends.
+
+    Logs go to `folders`, which must exist.
+    """
     subject = source.load()
+    n_done, epochs = 0, [_Epochs() for _ in trials]
+    with ExitStack() as logs:
+        for trial, folder in zip(trials, folders, strict=True):
+            logs.enter_context(_log_to(folder / LOG_FILE))
+            TOMLSerializer.save(_FlatTrial(trial), folder / TRIAL_FILE)
+        if len(trials) == 1:
+            outcomes = _timed(lambda: [subject.train(trials[0], data.content, folders[0], device, epochs[0])])
+        else:
+            assert subject.train_many is not None
+            outcomes = _timed(partial(subject.train_many, trials, data.content, folders, device, epochs))
+        for trial, own, (outcome, times) in zip(trials, epochs, outcomes, strict=False):
+            if subject.check_content is not None:
+                _or_stop(partial(subject.check_content, data.content))
+            result = check_outcome(trial, outcome, own.curves(), objective=subject.objective, data=data)
+            seconds = tuple(own.duration_s) if len(own.duration_s) == result.n_epochs else ()
+            facts = {"device": device, "arithmetic": "", **_describe(subject, source, device)}
+            yield result, TrialRun(**times, epoch_duration_s=seconds, attempt=attempt, **facts)
+            n_done += 1
+    if n_done < len(trials):
+        raise OutcomeError(f"train_many must give an outcome for each trial; got {n_done} for {len(trials)} trials")
+
+
+def _timed(train: Callable[[], Iterable[Outcome]]) -> Iterator[tuple[Outcome, dict[str, Any]]]:
+    """Outcomes with what [run] says of their time: that since the one before, or, in a list, an even share of all."""
+
+    def times(n_together: int = 1) -> dict[str, Any]:
+        return {
+            "started": started.isoformat(timespec="seconds"),
+            "duration_s": (time.perf_counter() - clock) / n_together,
+            "cpu_s": (time.process_time() - cpu) / n_together,
+        }
+
     started, clock, cpu = datetime.now(UTC), time.perf_counter(), time.process_time()
-    epochs = _Epochs()
-    with _log_to(folder / LOG_FILE):
-        TOMLSerializer.save(_FlatTrial(trial), folder / TRIAL_FILE)
-        outcome = subject.train(trial, data.content, folder, device, epochs)
-    if subject.check_content is not None:
-        _or_stop(partial(subject.check_content, data.content))
-    result = check_outcome(trial, outcome, epochs.curves(), objective=subject.objective, data=data)
-    n_epochs = result.n_epochs
-    run = TrialRun(
-        started=started.isoformat(timespec="seconds"),
-        duration_s=time.perf_counter() - clock,
-        cpu_s=time.process_time() - cpu,
-        epoch_duration_s=tuple(epochs.duration_s) if len(epochs.duration_s) == n_epochs else (),
-        attempt=attempt,
-        **{"device": device, "arithmetic": "", **_describe(subject, source, device)},
-    )
-    return result, run
+    outcomes = train()
+    if isinstance(outcomes, Sequence) and outcomes:
+        shared = times(len(outcomes))
+        yield from ((outcome, shared) for outcome in outcomes)
+        return
+    for outcome in outcomes:
+        yield outcome, times()
+        started, clock, cpu = datetime.now(UTC), time.perf_counter(), time.process_time()
 
 
 def _or_stop(check: Callable[[], None]) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Protocol
 
 from gridstudy.core.experiment import Experiment
 from gridstudy.running.planning import PlannedTrial
 from gridstudy.running.runner import Summary
+
+Part = tuple[Experiment, tuple[str, ...], tuple[int, ...]]
+"""An experiment, those of its configurations that are trained, by name, and their seeds."""
 
 
 class Need(Protocol):
@@ -22,41 +25,28 @@ class Need(Protocol):
     def seeds(self) -> tuple[int, ...]: ...
 
 
-@dataclass(frozen=True)
-class Round:
-    """One look's worth of trials: experiments restricted to some configurations, on the seeds of each."""
-
-    parts: tuple[tuple[Experiment, tuple[str, ...], tuple[int, ...]], ...]
-
-
 def run_rounds(
-    first: Round,
+    first: Sequence[Part],
     *,
     decide: Callable[[], Sequence[Need]],
-    run: Callable[[Round], Summary],
-    experiments: Iterable[Experiment],
+    run: Callable[[Sequence[Part]], Summary],
     is_over: Callable[[], bool],
 ) -> Summary:
     """Run the first look, then ask `decide` which arms need seeds and run those, until none does.
 
-    Ends early where `is_over` says that the time is up, or where a round has failures, which more seeds cannot mend.
+    Ends early where `is_over` says that the time is up, where a round has failures, which more seeds cannot mend, or
+    where what is needed was run already. The results are those of the last round.
     """
-    by_name = {experiment.name: experiment for experiment in experiments}
-    summary = run(first)
+    by_name = {experiment.name: experiment for experiment, _, _ in first}
+    summary, parts = run(first), list(first)
     while not (summary.failures or summary.n_left or is_over()):
-        needs = decide()
-        if not needs:
+        before, parts = parts, [(by_name[n.experiment], n.configurations, n.seeds) for n in decide()]
+        if not parts or parts == before:
             break
-        summary = _joined(summary, run(Round(tuple((by_name[n.experiment], n.configurations, n.seeds) for n in needs))))
+        now = run(parts)
+        n_run, duration_s = summary.n_run + now.n_run, summary.duration_s + now.duration_s
+        summary = replace(now, n_run=n_run, duration_s=duration_s)
     return summary
-
-
-def _joined(before: Summary, now: Summary) -> Summary:
-    known = {result.trial for result in now.results}
-    return Summary(
-        results=[*(r for r in before.results if r.trial not in known), *now.results], failures=now.failures,
-        n_run=before.n_run + now.n_run, n_left=now.n_left, duration_s=before.duration_s + now.duration_s,
-    )  # fmt: skip
 
 
 def distinct(planned: Iterable[PlannedTrial]) -> list[PlannedTrial]:

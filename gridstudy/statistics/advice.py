@@ -58,6 +58,20 @@ class Advice:
 NO_ADVICE = Advice(np.nan, np.nan, np.nan, 0)
 
 
+@dataclass(frozen=True)
+class Need:
+    """The configurations of an experiment that should be trained, and with which seeds, those already run included.
+
+    `n_seeds` are those of the next look; `advice` says at which look no more may be needed.
+    """
+
+    experiment: str
+    configurations: tuple[str, ...]
+    n_seeds: int
+    seeds: tuple[int, ...]
+    advice: Advice
+
+
 def t_power(effect: Floats, n: int, level: float | Floats) -> Floats:
     """Power of a one-sided paired t test at `level`, by the noncentral t; `effect` in sds of the difference."""
     return np.asarray(stats.nct.sf(stats.t.isf(level, n - 1), n - 1, effect * np.sqrt(n)))

@@ -32,7 +32,7 @@ from gridstudy.statistics.flags import (
     search_edges,
     slow_configurations,
 )
-from gridstudy.statistics.groups import choose_group, describe_group, drop_conflicts, find_margin
+from gridstudy.statistics.groups import choose_group, describe_group, drop_conflicts, find_margin, name_group
 from gridstudy.statistics.noise import NoiseFloor, Spread, logdir_spread, noise_floor
 from gridstudy.statistics.standing import Ranking, deficit_columns, plan_schedule, rank_at_once, rank_plan
 from gridstudy.statistics.summaries import (
@@ -62,10 +62,12 @@ VERDICT_COLUMNS = (*(f.name for f in fields(Verdict) if f.name not in ("advice",
 CONTRAST_COLUMNS = ("experiment", *(f.name for f in fields(ContrastEstimate)), "first_label", "second_label")
 CONFIRMATION_COLUMNS = (
     "experiment", "configuration", "label", "n", "objective_mean", "objective_sd", "objective_low", "objective_high",
-    "test_score_mean", "is_best", "deficit", "deficit_low", "deficit_high", "n_diverged",
+    "test_score_mean", "is_best", "deficit", "deficit_low", "deficit_high", "n_diverged", "selection_mean",
+    "selection_low", "selection_high",
 )  # fmt: skip
 """A row per configuration of a frozen tied set, on fresh seeds alone. `is_best` marks the best mean of the selection's
-seeds; `deficit` is that configuration minus this one, paired over fresh seeds, with a 95 % interval."""
+seeds; `deficit` is that configuration minus this one, paired over fresh seeds, with a 95 % interval. What the seeds of
+the selection said stands last; of the best it is too high on average, because it was chosen for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +148,11 @@ class StudyEstimates:
     """Configuration -> its settings in words, for tables that belong to no experiment."""
 
     @property
+    def group_name(self) -> str:
+        """The group of records in one line, as stored verdicts name it."""
+        return name_group(self.group)
+
+    @property
     def plans(self) -> tuple[Plan, ...]:
         """The plans of the experiments, without `foreign`."""
         return tuple(e.plan for e in self.experiments if e.experiment.name != FOREIGN)
@@ -185,8 +192,9 @@ def analyse(records: Records, margin: float | None = None, *, stored: Sequence[S
         description, find_columns(records, plans), _curve_flags(selected, records.curves, description.objective.sign),
         _spread(selected, plans, description), margin,
     )  # fmt: skip
-    drafts = [_estimate_plan(plan, selected, context, family_size=_family_size(plan, plans)) for plan in plans]
-    estimates = _judged(drafts, selected, plans, margin=margin, stored=stored)
+    drafts = [_estimate_plan(plan, selected, context, size=family_size(plan, plans)) for plan in plans]
+    known = [verdict for verdict in stored if verdict.group in ("", name_group(group))]
+    estimates = _judged(drafts, selected, plans, margin=margin, stored=known)
     if foreign.any():
         estimates.append(_estimate_foreign(records.trials[foreign], records.curves, context))
     configurations = {c.name: c for plan in plans for c in plan.experiment.configurations}
@@ -219,7 +227,7 @@ def _curve_flags(trials: pd.DataFrame, curves: pd.DataFrame, sign: int) -> dict[
 # --- verdicts ------------------------------------------------------------------------------------------------------
 
 
-def _family_size(plan: Plan, plans: Sequence[Plan]) -> int:
+def family_size(plan: Plan, plans: Sequence[Plan]) -> int:
     """How many hypotheses are corrected together with this plan's, those that were never run included."""
     if plan.experiment.family:
         return len(plan.experiment.family)
@@ -230,23 +238,23 @@ def _judged(
     drafts: Sequence[ExperimentEstimate], trials: pd.DataFrame, plans: Sequence[Plan], *, margin: float,
     stored: Sequence[StoredVerdict],
 ) -> list[ExperimentEstimate]:  # fmt: skip
-    evidence = [_evidence(draft, trials, family_size=_family_size(draft.plan, plans)) for draft in drafts]
+    evidence = [_evidence(draft, trials, size=family_size(draft.plan, plans)) for draft in drafts]
     verdicts = {verdict.experiment: verdict for verdict in judge(evidence, margin=margin, stored=stored)}
     return [replace(draft, verdict=verdicts.get(draft.experiment.name)) for draft in drafts]
 
 
 def evidence(estimate: ExperimentEstimate, estimates: StudyEstimates) -> Evidence:
     """What the verdict on an experiment of these estimates rests on."""
-    size = _family_size(estimate.plan, [e.plan for e in estimates.experiments])
-    return _evidence(estimate, estimates.trials, family_size=size)
+    size = family_size(estimate.plan, [e.plan for e in estimates.experiments])
+    return _evidence(estimate, estimates.trials, size=size)
 
 
-def _evidence(draft: ExperimentEstimate, trials: pd.DataFrame, *, family_size: int) -> Evidence:
+def _evidence(draft: ExperimentEstimate, trials: pd.DataFrame, *, size: int) -> Evidence:
     experiment = draft.experiment
     return Evidence(
         experiment=experiment.name, hypothesis=experiment.hypothesis, claims=claims(experiment),
         objectives=draft.objectives, schedule=plan_schedule(draft.plan, draft.objectives),
-        family=", ".join(experiment.family) or OTHER_FAMILY, family_size=family_size,
+        family=", ".join(experiment.family) or OTHER_FAMILY, family_size=size,
         diverged=diverged_seeds(trials, experiment), assumed_sd=draft.noise.assumed_difference_sd,
         assumed_source=draft.noise.source, hypothesis_changed=bool(draft.superseded),
         nuisance=", ".join(experiment.nuisance),
@@ -275,14 +283,14 @@ def diverged_seeds(trials: pd.DataFrame, experiment: Experiment) -> dict[str, se
 # --- one experiment ------------------------------------------------------------------------------------------------
 
 
-def _estimate_plan(plan: Plan, trials: pd.DataFrame, context: _Context, *, family_size: int) -> ExperimentEstimate:
-    """Estimate an experiment; the verdict comes later."""
+def _estimate_plan(plan: Plan, trials: pd.DataFrame, context: _Context, *, size: int) -> ExperimentEstimate:
+    """Estimate an experiment, of a family of `size`; the verdict comes later."""
     experiment = plan.experiment
     grid = plan_grid(plan, context.description)
     objectives = objective_table(trials, experiment, sign=context.sign)
     labels = arm_labels(experiment, context.description)
     stable = _stable(objectives, trials)
-    noise = noise_floor(stable, logdir=context.spread, family_size=family_size)
+    noise = noise_floor(stable, logdir=context.spread, family_size=size)
     ranking = rank_plan(
         objectives, plan, costs=_costs(grid), margin=context.margin, diverged=diverged_seeds(trials, experiment),
         noise=noise,
@@ -432,8 +440,9 @@ def confirmation_table(
     names, fresh, sign = list(configurations), estimates.confirmation_trials, estimates.description.objective.sign
     fresh = fresh[fresh["configuration"].isin(names)]
     chosen = estimates.trials[estimates.trials["seed"].isin(selection_seeds)]
-    selection = (sign * replicate_table(chosen, names)).mean()
-    best = str(selection.idxmax()) if selection.notna().any() else names[0]
+    selection = {part: statistics(chosen, names, "objective")[f"objective_{part}"] for part in ("mean", "low", "high")}
+    means = sign * pd.Series(selection["mean"], index=names)
+    best = str(means.idxmax()) if means.notna().any() else names[0]
     objectives = sign * replicate_table(fresh, names)
     n_diverged = fresh.groupby("configuration")["diverged"].sum().reindex(names, fill_value=0).astype(int)
     usable = ((n_diverged == 0) & (n_diverged[best] == 0) & (pd.Index(names) != best)).to_numpy()
@@ -446,5 +455,6 @@ def confirmation_table(
         "test_score_mean": statistics(fresh, names, "test_score")["test_score_mean"],
         "is_best": np.array(names) == best, "deficit": deficit, "deficit_low": deficit - half,
         "deficit_high": deficit + half, "n_diverged": n_diverged.to_numpy(),
+        **{f"selection_{part}": values for part, values in selection.items()},
     }  # fmt: skip
     return pd.DataFrame(columns)[list(CONFIRMATION_COLUMNS)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -25,6 +25,11 @@ def choose_group(trials: pd.DataFrame) -> tuple[dict[str, object], pd.DataFrame,
         trials[(trials[columns] == key).all(axis=1)],
         sizes.iloc[1:].reset_index(drop=True),
     )
+
+
+def name_group(group: Mapping[str, object]) -> str:
+    """A group of records in one line, as stored verdicts name it."""
+    return " ".join(map(str, group.values()))
 
 
 def describe_group(plans: Sequence[Plan], group: dict[str, object]) -> Description:

@@ -13,19 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gridstudy.core.trial import FIRST_CONFIRMATION_SEED, LEAST_SEEDS, LOOK_FACTORS
+from gridstudy.core.trial import FIRST_CONFIRMATION_SEED, LOOK_FACTORS
 from gridstudy.statistics.comparisons import Floats
 
-FACTORS = LOOK_FACTORS
 WEIGHTS = (0.8, 0.05, 0.05, 0.05, 0.05)
-DEFAULT_FIRST_LOOK = 5
 LAST_SEED = FIRST_CONFIRMATION_SEED - 1
 """Seeds beyond this one are for confirmation."""
-
-
-def first_look(n_seeds: int) -> int:
-    """The first look of an experiment whose first run has `n_seeds` seeds."""
-    return n_seeds if n_seeds >= LEAST_SEEDS else DEFAULT_FIRST_LOOK
 
 
 @dataclass(frozen=True)
@@ -40,12 +33,16 @@ class Schedule:
         """The seeds that looks may use; those for confirmation are not among them."""
         return tuple(seed for seed in self.seeds if seed <= LAST_SEED)
 
+    def last_size(self, most_seeds: int | None = None) -> int:
+        """The seeds of the last look with at most `most_seeds`; 0 where there is none."""
+        return max((size for size in self.sizes if most_seeds is None or size <= most_seeds), default=0)
+
     @property
     def sizes(self) -> tuple[int, ...]:
         """The number of seeds at each look, as far as seeds up to 999 allow."""
         known = self.selection_seeds
         most = len(known) + LAST_SEED - max(known, default=-1)
-        return tuple(factor * self.n0 for factor in FACTORS if factor * self.n0 <= most)
+        return tuple(factor * self.n0 for factor in LOOK_FACTORS if factor * self.n0 <= most)
 
     def extended(self, n_seeds: int) -> tuple[int, ...]:
         """The first `n_seeds` seeds: those of the plan, then the ones that follow the highest."""
@@ -56,16 +53,6 @@ class Schedule:
     def rows(self, objectives: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
         """The objectives of the first `n_seeds` seeds of the plan, a missing seed as a row of NaN."""
         return objectives.reindex(list(self.selection_seeds[:n_seeds]))
-
-
-@dataclass(frozen=True)
-class Need:
-    """The configurations of an experiment that should be trained, and with which seeds, those already run included."""
-
-    experiment: str
-    configurations: tuple[str, ...]
-    n_seeds: int
-    seeds: tuple[int, ...]
 
 
 def usable_seeds(

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from gridstudy.core.trial import LEAST_SEEDS
-from gridstudy.statistics.advice import NO_ADVICE, Advice, Effect, seeds_to_recommend
+from gridstudy.statistics.advice import NO_ADVICE, Advice, Effect, Need, seeds_to_recommend
 from gridstudy.statistics.comparisons import ALPHA, Floats, cheapest, differences
-from gridstudy.statistics.looks import WEIGHTS, Need, Schedule, n_looks, usable_seeds
+from gridstudy.statistics.looks import WEIGHTS, Schedule, n_looks, usable_seeds
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class LookRanking:
     """What the looks say of an experiment's stable configurations.
 
     `look` is the last one (0: none) that all of the tied set have, on whose `n_seeds` seeds the means are compared.
-    `n_ranked` counts the configurations ranked at look 1; `incomplete` ones lack its seeds or were set aside, and block
+    `n_ranked` counts the configurations ranked at look 1; `incomplete` ones lack its seeds and block
     nothing. `left_out` has the look at which a configuration was shown to be worse than another.
     `bounds` are joint 95 % upper bounds on the deficit to the truly best; `deficits` are estimates of that to `best`,
     over the seeds that both have.
@@ -39,11 +39,7 @@ class LookRanking:
     recommended: str | None
     """The cheapest whose bound is within the margin; None is "not resolved"."""
     advice: Advice
-
-    @property
-    def seeds_to_recommend(self) -> str:
-        """The seeds at which some configuration can be recommended, in words; empty where one is."""
-        return self.advice.in_words("recommendation")
+    """The seeds at which some configuration can be recommended; unknown where one is."""
 
 
 def rank_at_looks(
@@ -53,20 +49,19 @@ def rank_at_looks(
     costs: Mapping[str, float],
     margin: float,
     diverged: Mapping[str, Collection[int]] | None = None,
-    set_aside: Collection[str] = (),
 ) -> LookRanking:
     """Rank the columns of `objectives` at the looks that they have completed.
 
     At look k each pair is tested at 5 % x w_k / (m - 1), m the configurations ranked at look 1. The bound of a pair is
     the least over its looks, and the bound on a deficit the largest over the tied set: with 95 % probability the truly
     best stays tied and all bounds hold (a union over its m - 1 rivals and the looks; Hsu 1996). Unstable ones are
-    not ranked. Those that failed may be `set_aside`, so that the others need not wait for them.
+    not ranked.
     """
     seeds = usable_seeds(objectives, schedule, diverged)
     unstable = {name for name, bad in (diverged or {}).items() if bad}
     looks = {name: n_looks(n, schedule) for name, n in seeds.items()}
     n_ranked = sum(n > 0 for n in looks.values())
-    names = [n for n in looks if looks[n] and n not in unstable and n not in set_aside]
+    names = [n for n in looks if looks[n] and n not in unstable]
     incomplete = {n: seeds[n] for n in looks if n not in names and n not in unstable}
     upper, left_out = _bounds(objectives, schedule, names, looks=looks, n_ranked=n_ranked)
     tied = [name for name in names if name not in left_out]
@@ -139,7 +134,6 @@ def racing_arms(
     costs: Mapping[str, float],
     margin: float,
     diverged: Mapping[str, Collection[int]] | None = None,
-    set_aside: Collection[str] = (),
     most_seeds: int | None = None,
 ) -> Need | None:
     """The configurations that need seeds before one can be recommended; None where one is or no look is left.
@@ -147,16 +141,13 @@ def racing_arms(
     The first look takes all. After it the tied set races on, and so do configurations that are cheaper than the best
     and estimated to lie within the margin of it: of others the bound is not expected to fall within the margin.
     """
-    ranking = rank_at_looks(
-        objectives, schedule, costs=costs, margin=margin, diverged=diverged, set_aside=set_aside
-    )  # fmt: skip
-    out = {name for name, bad in (diverged or {}).items() if bad} | set(set_aside)
-    waiting = [name for name in ranking.incomplete if name not in out]
+    ranking = rank_at_looks(objectives, schedule, costs=costs, margin=margin, diverged=diverged)
+    waiting = bool(ranking.incomplete)
     n = schedule.n0 if waiting else next((size for size in schedule.sizes if size > ranking.n_seeds), 0)
     if not n or (most_seeds is not None and n > most_seeds) or (not waiting and ranking.recommended):
         return None
     if waiting:
-        racing = [str(name) for name in objectives.columns if name not in out]
+        racing = [str(name) for name in objectives.columns if not (diverged or {}).get(str(name))]
     else:
         seeds = usable_seeds(objectives, schedule, diverged)
         racing = [
@@ -168,4 +159,4 @@ def racing_arms(
                 and ranking.deficits[name] <= margin
             )
         ]  # fmt: skip
-    return Need(experiment, tuple(racing), n, schedule.extended(n)) if racing else None
+    return Need(experiment, tuple(racing), n, schedule.extended(n), ranking.advice) if racing else None

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import takewhile
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from gridstudy.core.trial import LEAST_SEEDS
-from gridstudy.statistics.advice import NO_ADVICE, Advice, Effect, seeds_to_decide
+from gridstudy.statistics.advice import NO_ADVICE, Advice, Effect, Need, seeds_to_decide
 from gridstudy.statistics.comparisons import (
     ALPHA,
     Floats,
@@ -22,7 +24,7 @@ from gridstudy.statistics.comparisons import (
     holm,
     is_skewed,
 )
-from gridstudy.statistics.looks import FACTORS, WEIGHTS, Need, Schedule, running_p
+from gridstudy.statistics.looks import WEIGHTS, Schedule, running_p
 
 SUPPORTED = "supported"
 CONTRADICTED = "contradicted"
@@ -161,7 +163,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class StoredVerdict:
-    """A verdict as the log directory keeps it; one that cannot tell is kept as a member of its family."""
+    """A verdict as the log directory keeps it; one that cannot tell is kept as a member of its family.
+
+    `group` names the records that it was read off: subject, data and protocol; empty where it is unknown.
+    """
 
     experiment: str
     claim: str
@@ -174,6 +179,7 @@ class StoredVerdict:
     family: str
     family_size: int
     note: str
+    group: str = ""
 
 
 # --- p values of one look ------------------------------------------------------------------------------------------
@@ -254,8 +260,11 @@ def is_complete(evidence: Evidence, n_seeds: int) -> bool:
 
 
 def look_sizes(evidence: Evidence) -> tuple[int, ...]:
-    """The seeds of the looks that are complete."""
-    return tuple(size for size in evidence.schedule.sizes if is_complete(evidence, size))
+    """The seeds of the looks that are complete, up to the first one that is not.
+
+    A later look may be complete where an arm that lacks a seed has diverged since; it must not pass for an earlier one.
+    """
+    return tuple(takewhile(partial(is_complete, evidence), evidence.schedule.sizes))
 
 
 def look_p_values(evidence: Evidence, n_seeds: int, *, margin: float) -> LookPValues:
@@ -289,7 +298,7 @@ class Trace:
 
     def running(self) -> Floats:
         """P* after each of five looks (rows): supported, against, equivalent; constant after the last complete one."""
-        p = np.ones((len(FACTORS), 3))
+        p = np.ones((len(WEIGHTS), 3))
         if self.looks:
             known = running_p(np.array(self.looks).T).T
             p[: len(known)], p[len(known) :] = known, known[-1]
@@ -308,10 +317,10 @@ def walk(
     if not traces:
         return []
     p = np.stack([trace.running() for trace in traces])
-    missing = np.ones((len(FACTORS), family_size - len(traces)))
+    missing = np.ones((len(WEIGHTS), family_size - len(traces)))
     claims = holm(np.hstack([np.minimum(1, 2 * p[:, :, :2].min(axis=2)).T, missing]))
     equivalences = holm(np.hstack([p[:, :, 2].T, missing]))
-    for look in range(len(FACTORS)):
+    for look in range(len(WEIGHTS)):
         for i, trace in enumerate(traces):
             word = _word(p[i, look], claims[look, i], equivalences[look, i], all_alike=trace.all_alike)
             if found[i] is None and word != CANNOT_TELL:
@@ -353,16 +362,19 @@ def judge(studies: Iterable[Evidence], *, margin: float, stored: Sequence[Stored
     return [verdicts[study.experiment] for study in judged]
 
 
-def stored_verdicts(verdicts: Sequence[Verdict], stored: Sequence[StoredVerdict] = ()) -> tuple[StoredVerdict, ...]:
-    """The state to keep: these verdicts, and those stored before of other experiments or at other margins."""
+def stored_verdicts(
+    verdicts: Sequence[Verdict], stored: Sequence[StoredVerdict] = (), *, group: str = ""
+) -> tuple[StoredVerdict, ...]:
+    """The state to keep: these verdicts, and those stored before of other experiments, margins or groups of records."""
     new = {
         (v.experiment, v.margin): StoredVerdict(
             v.experiment, v.claim, v.margin, v.verdict, v.look, v.n_seeds, v.p_adjusted, v.p_equivalent_adjusted,
-            v.family, v.family_size, v.note,
+            v.family, v.family_size, v.note, group,
         )
         for v in verdicts
     }  # fmt: skip
-    return (*(v for v in stored if (v.experiment, v.margin) not in new), *new.values())
+    kept = [v for v in stored if (v.experiment, v.margin) not in new or v.group not in ("", group)]
+    return (*kept, *new.values())
 
 
 def _trace(study: Evidence, margin: float) -> Trace:
@@ -471,27 +483,8 @@ def undecided_arms(
         study, n = by_name[verdict.experiment], verdict.next_look
         if n and (most_seeds is None or n <= most_seeds):
             names = tuple(name for name in study.configurations if not study.diverged.get(name))
-            needs.append(Need(study.experiment, names, n, study.schedule.extended(n)))
+            needs.append(Need(study.experiment, names, n, study.schedule.extended(n), verdict.advice))
     return needs
-
-
-def trials_left(
-    studies: Sequence[Evidence], verdicts: Sequence[Verdict], *, most_seeds: int | None = None
-) -> tuple[int, int]:
-    """The trials until all is decided: as advised, and at most. A configuration of several experiments counts once."""
-    by_name = {study.experiment: study for study in studies}
-    expected: dict[str, int] = {}
-    most: dict[str, int] = {}
-    for need in undecided_arms(studies, verdicts, most_seeds=most_seeds):
-        study = by_name[need.experiment]
-        last = max(size for size in study.schedule.sizes if most_seeds is None or size <= most_seeds)
-        advised = next(v.advice.expected for v in verdicts if v.experiment == need.experiment)
-        seeds = int(advised) if advised <= last else last
-        rows = study.schedule.rows(study.objectives, last).reindex(columns=list(need.configurations))
-        for name, n in rows.notna().sum().items():
-            expected[str(name)] = max(expected.get(str(name), 0), seeds - int(n))
-            most[str(name)] = max(most.get(str(name), 0), last - int(n))
-    return sum(expected.values()), sum(most.values())
 
 
 def _is_hopeless(study: Evidence) -> bool:

@@ -94,7 +94,7 @@ def answered(monkeypatch, text):
 def test_ask_shows_the_work_and_runs_nothing_without_a_yes(run, tmp_path, monkeypatch, answer):
     answered(monkeypatch, answer)
     code, out, _ = run("epochs", *TINY, "--ask")
-    assert code == 0
+    assert code == 3
     assert "6 trials: 6 missing, 0 interrupted, 0 failed, 0 complete\nestimated time: about " in out
     assert out.endswith("Start now? [y/N] \nNothing was run.\n")
     assert list(tmp_path.iterdir()) == []
@@ -106,7 +106,8 @@ def test_ask_without_anybody_who_can_answer_is_one_line(run, tmp_path, monkeypat
         code, _, err = run("epochs", *TINY, "--ask")
         assert code == 2
         assert err.splitlines() == [
-            "error: a run with --ask waits for an answer, and nobody can give one here; leave --ask out to start"
+            "error: a run with --ask waits for an answer, and nobody can give one here; leave --ask out to start "
+            "(in the menu: -Yes)"
         ]
     assert list(tmp_path.iterdir()) == []
 
@@ -133,7 +134,7 @@ def test_ask_before_until_decided_tells_of_the_first_look_and_then_of_what_is_un
     answered(monkeypatch, "n\n")
     _, out, _ = run(*study)
     assert "9 trials: 0 missing, 0 interrupted, 0 failed, 9 complete" in out
-    assert "0 of 1 hypotheses decided; about " in out
+    assert "0 of 1 hypothesis decided; 9 trials to go" in out
     answered(monkeypatch, "y\n")
     assert "18 of them trained now" not in run(*study)[1]
     answered(monkeypatch, "")

@@ -325,7 +325,7 @@ def test_trials_of_a_sampler_that_repeat_each_other_count_once(capsys: pytest.Ca
     assert main(["--results", "optuna:study.db", "--objective", "value", "--hyperparameters", "width", "--seed", "seed",
                  "--margin", "1"]) == 0  # fmt: skip
     out = capsys.readouterr().out
-    assert "6 of 12 runs repeat another" in out and "sampler chose the runs" in out
+    assert "6 of 12 runs repeat another" in out and "sampler chose how often" in out
     assert (read("study-results")["n"] == 3).all()
 
 

@@ -41,7 +41,7 @@ from gridstudy.fashion.space import layer_widths
 from gridstudy.fashion.subject import SUBJECT
 from gridstudy.fashion.training import evaluate, scale_pixels
 from gridstudy.running.subjects import SubjectSource
-from gridstudy.running.trials import train_trial
+from gridstudy.running.trials import train_trials
 
 TOLERANCE = 1e-5
 """Largest difference between two float32 gradients or logits, as a share of the largest value of the tensor."""
@@ -360,14 +360,15 @@ def outcome_in_worker(prepared, folder, seed):
     identity = DataIdentity(**prepared.identity)
     trial = TrialConfig(SUBJECT.name, SUBJECT.configure(values), seed, identity)
     folder.mkdir(parents=True)
-    return describe_products(), train_trial(
-        trial,
-        folder,
+    ((result, _),) = train_trials(
+        (trial,),
+        (folder,),
         source=SubjectSource(module="gridstudy.fashion.subject"),
         data=Data(prepared, identity),
         device="cpu",
         attempt=1,
-    )[0]
+    )
+    return describe_products(), result
 
 
 def outcomes(prepared, folder, *, n_workers):

@@ -17,7 +17,7 @@ from gridstudy.fashion.space import layer_widths
 from gridstudy.fashion.subject import SUBJECT
 from gridstudy.fashion.training import count_confusions, evaluate, scale_pixels, training_batches, write_hparams_header
 from gridstudy.running.subjects import SubjectSource
-from gridstudy.running.trials import train_trial
+from gridstudy.running.trials import train_trials
 
 SOURCE = SubjectSource(module="gridstudy.fashion.subject")
 
@@ -33,7 +33,7 @@ def train_in(folder, small_data, seed=0, **values):
     identity = DataIdentity(**small_data.identity)
     trial = TrialConfig(SUBJECT.name, SUBJECT.configure({**SHORT, **values}), seed, identity)
     data = Data(small_data, identity)
-    return train_trial(trial, folder, source=SOURCE, data=data, device="cpu", attempt=1)[0]
+    return next(train_trials((trial,), (folder,), source=SOURCE, data=data, device="cpu", attempt=1))[0]
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from gridstudy.running.launchers import InProcessLauncher, LocalLauncher
 from gridstudy.running.planning import plan_trials
 from gridstudy.running.progress import StudyTracker
 from gridstudy.running.runner import run_study
-from gridstudy.running.trials import run_trial
+from gridstudy.running.trials import run_trials
 from tests.conftest import IDENTITY, TWO_BY_TWO, wait_until
 from tests.fault_jobs import SOURCE
 
@@ -162,7 +162,7 @@ def test_workers_that_are_spawned_give_the_bits_of_this_process(tmp_path, small_
 def _train(data, logdir):
     from functools import partial
 
-    return partial(run_trial, source=SOURCE, data=data, logdir=logdir, device="cpu")
+    return partial(run_trials, source=SOURCE, data=data, logdir=logdir, device="cpu")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")

@@ -40,7 +40,7 @@ from gridstudy.running.lock import lock_logdir
 from gridstudy.running.planning import plan_trials, record_plans, recorded_dataset
 from gridstudy.running.progress import StudyTracker
 from gridstudy.running.runner import run_study
-from gridstudy.running.trials import run_trial
+from gridstudy.running.trials import run_trials
 from gridstudy.statistics.estimates import analyse
 from tests.conftest import DATA, fake_result, fake_run, wait_until
 from tests.fault_jobs import MEGABYTE, SOURCE, limit_memory, run_and_die, run_and_weigh
@@ -97,7 +97,7 @@ def _plan(logdir, built_in):
 def _resume(logdir, built_in, *, launcher=None):
     """What was planned, and how it stands at the end."""
     planned = _plan(logdir, built_in)
-    train = partial(run_trial, source=SOURCE, data=built_in, logdir=logdir, device="cpu")
+    train = partial(run_trials, source=SOURCE, data=built_in, logdir=logdir, device="cpu")
     launcher = launcher or InProcessLauncher()
     return planned, run_study(planned, logdir=logdir, train=train, launcher=launcher, progress=StudyTracker())
 
@@ -197,7 +197,7 @@ def test_an_analysis_on_a_full_disk_gets_one_line(whole, mount, tmp_path, capsys
 
 
 def test_a_disk_that_fills_up_during_a_trial_stops_the_study_with_what_to_do(whole, built_in, tmp_path):
-    def full_disk(trial, *, attempt):
+    def full_disk(trials, *, attempt):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     planned = _plan(tmp_path, built_in)
@@ -308,7 +308,7 @@ def test_a_trial_that_runs_out_of_memory_is_tried_twice_and_recorded_and_the_stu
     table = {**PROTECTED, "grid": {"units1": [8, 16, 20_000]}, "fixed": {**PROTECTED["fixed"], "units2": 20_000}}
     planned = plan_trials([SUBJECT.parse(table)], range(1), subject=SUBJECT, data=built_in, logdir=tmp_path)
     launcher = LocalLauncher(1, preload=["gridstudy.fashion.training"], setup=partial(limit_memory, 600))
-    train = partial(run_trial, source=SOURCE, data=built_in, logdir=tmp_path, device="cpu")
+    train = partial(run_trials, source=SOURCE, data=built_in, logdir=tmp_path, device="cpu")
     summary = run_study(planned, logdir=tmp_path, train=train, launcher=launcher, progress=progress)
     assert progress.attempts == (False, True)
     ((trial, reason),) = summary.failures.items()
@@ -336,7 +336,7 @@ def test_a_worker_that_dies_once_its_trial_is_complete_costs_no_second_run(whole
 @LINUX
 def test_a_worker_holds_no_more_after_many_trials_than_after_a_few(built_in, tmp_path):
     configuration = SUBJECT.configure({**PROTECTED["fixed"], "units1": 8})
-    trials = [TrialConfig(SUBJECT.name, configuration, seed, built_in.identity) for seed in range(60)]
+    trials = [(TrialConfig(SUBJECT.name, configuration, seed, built_in.identity),) for seed in range(60)]
     job = partial(run_and_weigh, data=built_in, logdir=tmp_path)
     events = list(LocalLauncher(1, preload=["gridstudy.fashion.training"]).run(job, trials))
     weights = [event.value for event in events if isinstance(event, launchers.Finished)]
@@ -438,7 +438,7 @@ def test_a_rate_of_a_million_is_unstable_in_no_ranking_and_decides_no_contrast(b
     )
     record_plans(tmp_path, [experiment], subject=SUBJECT, data=built_in, seeds=range(3))
     planned = plan_trials([experiment], range(3), subject=SUBJECT, data=built_in, logdir=tmp_path)
-    train = partial(run_trial, source=SOURCE, data=built_in, logdir=tmp_path, device="cpu")
+    train = partial(run_trials, source=SOURCE, data=built_in, logdir=tmp_path, device="cpu")
     summary = run_study(planned, logdir=tmp_path, train=train, launcher=InProcessLauncher(), progress=StudyTracker())
     assert summary.failures == {}
     found = load_records(tmp_path)
@@ -636,7 +636,7 @@ def test_a_changed_grid_keeps_what_it_shares_and_loses_nothing(whole, built_in, 
         16: TrialState.COMPLETE,
         32: TrialState.MISSING,
     }
-    train = partial(run_trial, source=SOURCE, data=built_in, logdir=logdir, device="cpu")
+    train = partial(run_trials, source=SOURCE, data=built_in, logdir=logdir, device="cpu")
     run_study(planned, logdir=logdir, train=train, launcher=InProcessLauncher(), progress=StudyTracker())
     assert len(load_records(logdir).trials) == 3
 
@@ -952,7 +952,7 @@ def test_no_worker_outlives_an_interruption_of_the_runner(tmp_path, experiment, 
         return workers[-1]
 
     class Interrupted(StudyTracker):
-        def trial_started(self, trial):
+        def trials_started(self, trials):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(LocalLauncher, "_start", note_worker)

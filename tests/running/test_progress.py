@@ -77,7 +77,7 @@ def test_the_bar_measures_work_and_not_trials(make_trial, clock):
     tracker = StudyTracker()
     costs = [t.configuration.work for t in (short, long)]
     tracker.start(n_trials=2, results=[], work_left=sum(costs))
-    tracker.trial_started(long)
+    tracker.trials_started([long])
     tracker.trial_finished(fake_result(long), fake_run())
     done, total = tracker.work()
     assert done / total == pytest.approx(costs[1] / sum(costs))
@@ -96,11 +96,11 @@ def test_running_trials_count_by_their_time_and_never_as_done(make_trial, clock)
     tracker = StudyTracker()
     cost = make_trial().configuration.work
     tracker.start(n_trials=2, results=[], work_left=2 * cost)
-    tracker.trial_started(make_trial(seed=0))
+    tracker.trials_started([make_trial(seed=0)])
     clock.now_s += 10
     assert tracker.work()[0] == 0
     tracker.trial_finished(fake_result(make_trial(seed=0)), replace(fake_run(), duration_s=10.0))
-    tracker.trial_started(make_trial(seed=1))
+    tracker.trials_started([make_trial(seed=1)])
     clock.now_s += 5
     assert tracker.estimate_s(make_trial(seed=1)) == 10
     assert tracker.work() == (1.5 * cost, 2 * cost)
@@ -112,9 +112,9 @@ def test_running_trials_count_by_their_time_and_never_as_done(make_trial, clock)
 def test_a_trial_without_progress_is_named(make_trial, clock):
     tracker = StudyTracker()
     tracker.start(n_trials=2, results=[], work_left=2 * make_trial().configuration.work)
-    tracker.trial_started(make_trial(seed=0))
+    tracker.trials_started([make_trial(seed=0)])
     tracker.trial_finished(fake_result(make_trial(seed=0)), fake_run())
-    tracker.trial_started(make_trial(seed=1))
+    tracker.trials_started([make_trial(seed=1)])
     clock.now_s += 20
     assert "SLOW" not in tracker.describe_running()
     clock.now_s += 20
@@ -126,7 +126,7 @@ def test_plain_lines_come_at_most_every_few_seconds_and_at_the_end(make_trial, c
     plain = PlainProgress(console_on(file))
     plain.start(n_trials=50, results=[], work_left=50 * make_trial().configuration.work)
     for seed in range(50):
-        plain.trial_started(make_trial(seed=seed))
+        plain.trials_started([make_trial(seed=seed)])
         clock.now_s += 0.5
         plain.trial_finished(fake_result(make_trial(seed=seed)), fake_run())
     lines = file.getvalue().splitlines()
@@ -138,7 +138,7 @@ def test_the_panel_shows_the_work_and_leaves_nothing_behind(make_trial):
     file = Terminal()
     panel = LiveProgress(console_on(file))
     panel.start(n_trials=1, results=[], work_left=make_trial().configuration.work)
-    panel.trial_started(make_trial())
+    panel.trials_started([make_trial()])
     panel._live.refresh()
     panel.stop()
     shown = file.getvalue()

@@ -28,10 +28,10 @@ from gridstudy.records.comparison import compare_outcomes
 from gridstudy.running.launchers import Crashed, Finished, InProcessLauncher, Started
 from gridstudy.running.planning import plan_trials
 from gridstudy.running.progress import StudyTracker
-from gridstudy.running.remote import place_trial, train_remotely
+from gridstudy.running.remote import place_trials, train_remotely
 from gridstudy.running.runner import run_study
 from gridstudy.running.subjects import SubjectSource
-from gridstudy.running.trials import run_trial
+from gridstudy.running.trials import run_trials
 from tests.conftest import wait_until
 
 SOURCE = SubjectSource(module="gridstudy.fashion.subject")
@@ -180,12 +180,13 @@ def test_jobs_that_raise_or_die_are_told_and_the_rest_goes_on(ray):
     assert crashed[3] == "OSError: no space left"
 
 
-def note_and_train(trial, *, notes, **arguments):
+def note_and_train(trials, *, notes, **arguments):
     import ray
 
     node = ray.get_runtime_context().get_node_id()
+    (trial,) = trials
     (notes / f"{trial.fingerprint}-{node}").touch()
-    packed = train_remotely(trial, **arguments)
+    packed = train_remotely(trials, **arguments)
     (notes / f"{trial.fingerprint}-{node}-done").touch()
     return packed
 
@@ -206,7 +207,7 @@ def test_the_trials_of_a_node_that_is_lost_run_again_elsewhere_to_the_same_bits(
         launcher = RayLauncher(
             address=address,
             shared={"data": replace(data, content=split_arrays(small_data))},
-            receive=partial(place_trial, logdir=tmp_path / "ray"),
+            receive=partial(place_trials, logdir=tmp_path / "ray"),
         )
         summary = run_study(
             plan(logdir=tmp_path / "ray"),
@@ -221,7 +222,7 @@ def test_the_trials_of_a_node_that_is_lost_run_again_elsewhere_to_the_same_bits(
     run_study(
         plan(logdir=tmp_path / "here"),
         logdir=tmp_path / "here",
-        train=partial(run_trial, source=SOURCE, data=data, logdir=tmp_path / "here", device="cpu"),
+        train=partial(run_trials, source=SOURCE, data=data, logdir=tmp_path / "here", device="cpu"),
         launcher=InProcessLauncher(),
         progress=StudyTracker(),
     )

@@ -19,9 +19,9 @@ from gridstudy.records.trials import (
     write_result,
 )
 from gridstudy.running.launchers import Crashed, Finished
-from gridstudy.running.remote import pack_folder, place_trial, train_remotely
+from gridstudy.running.remote import pack_folder, place_trials, train_remotely
 from gridstudy.running.subjects import SubjectSource
-from gridstudy.running.trials import run_trial, train_trial
+from gridstudy.running.trials import run_trials, train_trials
 from tests.conftest import fake_result, fake_run
 
 HOW = {"source": SubjectSource(module="gridstudy.fashion.subject"), "device": "cpu", "attempt": 1}
@@ -39,11 +39,11 @@ def trial(experiment, data):
 
 def test_a_trial_trained_far_away_has_the_bits_and_the_files_of_one_trained_here(tmp_path, trial, data):
     arrays = {name: tuple(map(_read_only, pair)) for name, pair in split_arrays(data.content).items()}
-    packed = train_remotely(trial, data=replace(data, content=arrays), **HOW)
-    event = place_trial(trial, packed, logdir=tmp_path / "far")
-    result, _ = run_trial(trial, data=data, logdir=tmp_path / "here", **HOW)
+    packed = train_remotely((trial,), data=replace(data, content=arrays), **HOW)
+    event = place_trials((trial,), packed, logdir=tmp_path / "far")
+    ((result, _),) = run_trials((trial,), data=data, logdir=tmp_path / "here", **HOW)
     assert isinstance(event, Finished)
-    assert event.value[0] == result == read_result(trial_folder(tmp_path / "far", trial) / RESULT_FILE)[0]
+    assert event.value[0][0] == result == read_result(trial_folder(tmp_path / "far", trial) / RESULT_FILE)[0]
     assert _kinds(trial_folder(tmp_path / "far", trial)) == _kinds(trial_folder(tmp_path / "here", trial))
 
 
@@ -59,7 +59,7 @@ def _kinds(folder):
 
 def test_a_trial_that_fails_far_away_leaves_its_error_and_its_log_here(tmp_path, trial, data):
     trial = replace(trial, configuration=SUBJECT.configure({**trial.configuration, "batch_size": 5_001}))
-    event = place_trial(trial, train_remotely(trial, data=data, **HOW), logdir=tmp_path)
+    event = place_trials((trial,), train_remotely((trial,), data=data, **HOW), logdir=tmp_path)
     assert isinstance(event, Crashed)
     assert "Traceback" in event.reason
     assert event.reason.strip().splitlines()[-1].startswith("ValueError: batch_size must be between 1 and")
@@ -74,14 +74,14 @@ def test_a_trial_that_arrives_replaces_what_an_interrupted_attempt_left(tmp_path
     write_result(tmp_path / "node", fake_result(trial), fake_run())
     stale = trial_folder(tmp_path / "logs", trial) / "20260101-000000"
     stale.mkdir(parents=True)
-    place_trial(trial, pack_folder(tmp_path / "node"), logdir=tmp_path / "logs")
+    place_trials((trial,), [pack_folder(tmp_path / "node")], logdir=tmp_path / "logs")
     assert [p.name for p in trial_folder(tmp_path / "logs", trial).iterdir()] == [RESULT_FILE]
 
 
 def test_a_trial_whose_result_is_cut_on_the_way_is_not_complete(tmp_path, trial, data):
     (tmp_path / "node").mkdir()
-    train_trial(trial, tmp_path / "node", data=data, **HOW)
+    list(train_trials((trial,), (tmp_path / "node",), data=data, **HOW))
     (tmp_path / "node" / RESULT_FILE).write_bytes(b"format = 1")
     with pytest.raises(Exception, match="cut short"):
-        place_trial(trial, pack_folder(tmp_path / "node"), logdir=tmp_path / "logs")
+        place_trials((trial,), [pack_folder(tmp_path / "node")], logdir=tmp_path / "logs")
     assert trial_status(tmp_path / "logs", trial).state is not TrialState.COMPLETE

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import replace
 
@@ -120,8 +121,8 @@ def test_a_log_directory_that_is_deleted_during_a_study_is_no_complete_study(tmp
     logdir = tmp_path / "logs"
 
     class Deleting(FakeTrainer):
-        def __call__(self, trial, *, attempt):
-            done = super().__call__(trial, attempt=attempt)
+        def __call__(self, trials, *, attempt):
+            done = super().__call__(trials, attempt=attempt)
             if len(self.trained) == 8:
                 shutil.rmtree(logdir)
             return done
@@ -135,8 +136,8 @@ def test_a_log_directory_that_is_deleted_during_a_study_is_no_complete_study(tmp
 
 def test_an_interruption_carries_the_number_of_complete_trials_on_the_disk(tmp_path, experiment):
     class Interrupted(FakeTrainer):
-        def __call__(self, trial, *, attempt):
-            done = super().__call__(trial, attempt=attempt)
+        def __call__(self, trials, *, attempt):
+            done = super().__call__(trials, attempt=attempt)
             if len(self.trained) == 3:  # recorded, and the runner has not heard of it
                 raise KeyboardInterrupt
             return done
@@ -172,3 +173,12 @@ def test_the_best_come_first_and_the_unstable_last(tmp_path, experiment, make_tr
     ]
     assert rows[2]["n_diverged"] == 1
     assert rows[2]["mean"] > rows[0]["mean"]
+
+
+def test_scores_that_nobody_knows_leave_the_others_their_mean(experiment, make_trial):
+    unknown = [replace(fake_result(make_trial(0, seed), diverged=True), score=float("nan")) for seed in range(2)]
+    rows = best_configurations(experiment, [*unknown, fake_result(make_trial(0, 2))], SUBJECT.objective)
+    assert [(row["n"], row["n_diverged"], row["sd"]) for row in rows] == [(3, 2, None)]
+    assert rows[0]["mean"] == fake_result(make_trial(0, 2)).score
+    (row,) = best_configurations(experiment, unknown, SUBJECT.objective)
+    assert math.isnan(row["mean"])

@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from gridstudy.core.errors import StudyError
-from gridstudy.running.subjects import SubjectSource, load_subject, source_of_file
+from gridstudy.running.subjects import SubjectSource, load_subject, prepare_data, source_of_file
 
 GOOD = """
 import gridstudy as gs
@@ -71,6 +71,11 @@ def test_the_built_in_subject_is_a_module(tmp_path):
         ("subject = 3", "it must define subject = gridstudy.Subject(...); got 3"),
         (GOOD.replace('"size", 1,', '"size", 10,'), "size must be a whole number from 1 to 9; got 10"),
         (GOOD.replace("train=train,", ""), "missing 1 required positional argument: 'train'"),
+        (GOOD.replace("train=train,", "train=3,"), "train must be a function; got 3"),
+        (
+            GOOD.replace('gs.Objective("accuracy")', 'gs.Objective("use", unit="kWh")'),
+            "an objective in kWh needs a margin",
+        ),
         (GOOD.replace('name="made-up"', 'name="made up"'), "a subject's name has up to 40 letters"),
     ],
 )
@@ -80,6 +85,20 @@ def test_a_subject_file_at_fault_is_refused_in_one_line(tmp_path, text, message)
         source_of_file(path).load()
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        ("1 / 0", "cannot prepare the data of the subject made-up: ZeroDivisionError: division by zero (line 9)"),
+        ("[1, 2]", "prepare() must return a gridstudy.Data, as gridstudy.make_data does; got"),
+    ],
+)
+def test_data_that_cannot_be_prepared_are_told_in_one_line(tmp_path, prepare, message):
+    text = GOOD.replace('gs.make_data("three", train=[1, 2], validation=[3])', prepare)
+    source = source_of_file(write(tmp_path, text))
+    with pytest.raises(StudyError, match=re.escape(message)):
+        prepare_data(source.load(), source)
 
 
 def test_a_subject_file_that_is_not_there_is_named(tmp_path):

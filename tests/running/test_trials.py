@@ -14,7 +14,7 @@ from gridstudy.core.subject import Data, Objective, Subject
 from gridstudy.core.trial import Outcome, TrialConfig
 from gridstudy.records.trials import LOG_FILE, TRIAL_FILE, trial_folder
 from gridstudy.running.subjects import SubjectSource
-from gridstudy.running.trials import OutcomeError, run_trial
+from gridstudy.running.trials import OutcomeError, run_trials
 from tests.conftest import IDENTITY
 
 DATA = Data("content", IDENTITY, class_names=("a", "b"))
@@ -30,7 +30,7 @@ def subject_that(train, **options):
 def run(subject, logdir, seed=0, **options):
     trial = TrialConfig(subject.name, subject.configure({}), seed, IDENTITY)
     source = SubjectSource(here=subject)
-    return run_trial(trial, source=source, data=DATA, logdir=logdir, device="cpu", attempt=1, **options)
+    return run_trials((trial,), source=source, data=DATA, logdir=logdir, device="cpu", attempt=1, **options)[0]
 
 
 def test_a_subject_gets_the_trial_the_content_and_its_folder(tmp_path):
@@ -91,7 +91,7 @@ def test_a_result_that_is_there_is_kept(tmp_path):
 def test_a_result_that_appears_meanwhile_is_kept(tmp_path):
     def train(trial, content, folder, device, report):
         other = subject_that(lambda *_: Outcome(1.0))
-        run_trial(trial, source=SubjectSource(here=other), data=DATA, logdir=tmp_path, device="cpu", attempt=1)
+        run_trials((trial,), source=SubjectSource(here=other), data=DATA, logdir=tmp_path, device="cpu", attempt=1)
         return Outcome(2.0)
 
     assert run(subject_that(train), tmp_path)[0].score == 1.0

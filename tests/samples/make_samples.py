@@ -63,8 +63,23 @@ def make_mlflow(samples: Path) -> None:
         log_run(mlflow, 0.1, 0)
         if kind == "sqlite":
             dump(Path("mlflow.db"), samples / f"mlflow-{version}.sql")
+            make_nested(mlflow, samples)
         else:
             shutil.make_archive(str(samples / f"mlruns-{version}"), "gztar", ".", "mlruns")
+
+
+def make_nested(mlflow, samples: Path) -> None:
+    """Make a store with two sweeps: a parent each, which repeats the best value of the runs nested in it."""
+    mlflow.set_tracking_uri(f"sqlite:///{Path('nested.db').resolve()}")
+    mlflow.set_experiment("sweeps")
+    for lr in LEARNING_RATES:
+        with mlflow.start_run(run_name=f"sweep-{lr}"):
+            for seed in SEEDS:
+                with mlflow.start_run(run_name=f"lr{lr}-seed{seed}", nested=True):
+                    mlflow.log_params({"lr": lr, "seed": seed})
+                    mlflow.log_metric("accuracy", 0.8 + seed / 100 - lr)
+            mlflow.log_metric("accuracy", 0.8 + max(SEEDS) / 100 - lr)
+    dump(Path("nested.db"), samples / "mlflow-nested.sql")
 
 
 def log_run(mlflow, lr: float, seed: int, *, status: str = "FINISHED") -> str:

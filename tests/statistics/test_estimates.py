@@ -26,8 +26,8 @@ from tests.tables import (
     describe_images,
     join_records,
     make_foreign,
-    make_plan,
     make_records,
+    new_plan,
     select,
     solver_records,
 )
@@ -188,7 +188,7 @@ def test_seeds_between_two_looks_enter_the_means_and_no_ranking():
 def test_a_planned_experiment_without_trials_is_kept():
     records = make_records(["epochs"])
     (depth,) = select(["depth"])
-    plans = (*records.plans, make_plan(depth, describe_images(), seeds=range(5)))
+    plans = (*records.plans, new_plan(depth, describe_images(), seeds=range(5)))
     estimates = analyse(replace(records, plans=plans))
     rows = estimates.summary[estimates.summary["experiment"] == "depth"].set_index("configuration")
     assert rows["n"].to_dict() == {"depth=1": 0, "baseline": 5, "depth=3": 0}

@@ -28,7 +28,7 @@ from gridstudy.statistics.interactions import (
     simple_effects,
     term_contrasts,
 )
-from tests.tables import describe_images, join_records, make_plan, make_records, select, solver_records
+from tests.tables import describe_images, join_records, make_records, new_plan, select, solver_records
 
 DEPTH_X_UNITS = "depth_x_units"
 OVER_EPOCHS = "learning_rate_over_epochs"
@@ -275,7 +275,7 @@ def test_records_without_a_factorial_experiment_give_empty_tables() -> None:
 
 def test_an_experiment_without_trials_is_untested() -> None:
     records = make_records(["epochs"])
-    plans = [make_plan(e, describe_images(), seeds=range(5)) for e in select([DEPTH_X_UNITS, OVER_EPOCHS])]
+    plans = [new_plan(e, describe_images(), seeds=range(5)) for e in select([DEPTH_X_UNITS, OVER_EPOCHS])]
     designs = factorials(records.trials, records.curves, plans)
     assert (interaction_table(designs)["label"] == "fewer than 5 complete seeds").all()
     assert cell_table(designs)["mean"].count() == 1, "the baseline, which the epochs have too"

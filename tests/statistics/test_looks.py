@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gridstudy.statistics.looks import WEIGHTS, Schedule, first_look, n_looks, running_p, usable_seeds
+from gridstudy.statistics.looks import WEIGHTS, Schedule, n_looks, running_p, usable_seeds
 
 FIVE = Schedule((0, 1, 2, 3, 4), 5)
 
@@ -13,14 +13,10 @@ def test_the_weights_share_the_whole_error():
     assert sum(WEIGHTS) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize(("n_seeds", "n0"), [(1, 5), (2, 5), (3, 3), (8, 8)])
-def test_a_first_run_below_three_seeds_has_its_first_look_at_five(n_seeds, n0):
-    assert first_look(n_seeds) == n0
-
-
 def test_there_are_five_looks_and_none_beyond_seed_999():
     assert FIVE.sizes == (5, 10, 20, 40, 80)
     assert Schedule(tuple(range(980, 985)), 5).sizes == (5, 10, 20)
+    assert [FIVE.last_size(most) for most in (None, 79, 4)] == [80, 40, 0]
     # seeds for confirmation serve no look
     assert Schedule((5, 6, 7, 1000), 3).selection_seeds == (5, 6, 7)
 

@@ -53,7 +53,7 @@ from gridstudy.statistics.questions.search import (
     pseudovalues,
     share_interval,
 )
-from tests.tables import describe_images, join_records, make_foreign, make_plan, make_records, select, solver_records
+from tests.tables import describe_images, join_records, make_foreign, make_records, new_plan, select, solver_records
 
 BATCHES = (4, 8, 16, 32, 64, 128)
 
@@ -72,7 +72,7 @@ def made_replay(objectives: np.ndarray) -> Replay:
     experiment = SUBJECT.parse({"name": "made", "scientific": ["depth"], "fixed": {"epochs": n_epochs}, "grid": grid})
     names = [c.name for c in experiment.configurations]
     table = pd.DataFrame(objectives[:, -1], columns=names, index=pd.RangeIndex(len(objectives), name="seed"))
-    plan = make_plan(experiment, describe_images(), seeds=range(len(objectives)))
+    plan = new_plan(experiment, describe_images(), seeds=range(len(objectives)))
     return Replay(plan, experiment.configurations, table, objectives, np.isin(names, tied_set(table)), 0)
 
 
@@ -219,7 +219,7 @@ def test_configurations_with_unlike_numbers_of_epochs_have_no_ranking():
 
 
 def test_log2_axes_are_found():
-    plans = [make_plan(e, describe_images(), seeds=range(5)) for e in select(["all", "follow-up"])]
+    plans = [new_plan(e, describe_images(), seeds=range(5)) for e in select(["all", "follow-up"])]
     axes = {plan.experiment.name: list(log2_axes(plan)) for plan in plans}
     assert {name: found for name, found in axes.items() if found} == {
         "units": ["units1", "units2"],
@@ -232,7 +232,7 @@ def test_log2_axes_are_found():
 
 def test_an_axis_that_is_not_of_scale_log2_is_no_grid_in_factors_of_2():
     table = {"name": "own", "scientific": ["epochs"], "grid": {"epochs": [1, 2, 4, 8]}}
-    assert log2_axes(make_plan(SUBJECT.parse(table), describe_images(), seeds=range(5))) == {}
+    assert log2_axes(new_plan(SUBJECT.parse(table), describe_images(), seeds=range(5))) == {}
 
 
 def test_every_other_batch_size_costs_what_it_costs():

@@ -92,13 +92,11 @@ def test_between_two_looks_the_earlier_one_holds():
     objectives = table([0.0, -0.001, -0.0005], 10, sd=0.01)
     objectives.loc[8:, "c2"] = np.nan
     assert rank(objectives).look == 1
-    assert rank(objectives, set_aside=["c2"]).look == 2
-    assert rank(objectives, set_aside=["c2"]).incomplete == {"c2": 8}
 
 
 def test_unresolved_rankings_get_advice_and_resolved_ones_none():
-    assert rank(table([0.0, 0.0], 5, sd=0.02)).seeds_to_recommend != ""
-    assert rank(table([0.0, -0.05], 5)).seeds_to_recommend == ""
+    assert rank(table([0.0, 0.0], 5, sd=0.02)).advice.in_words("recommendation") != ""
+    assert rank(table([0.0, -0.05], 5)).advice.in_words("recommendation") == ""
 
 
 def test_no_records_rank_nothing():

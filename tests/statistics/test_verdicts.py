@@ -22,8 +22,8 @@ from gridstudy.statistics.verdicts import (
     confounded_budgets,
     judge,
     look_p_values,
+    look_sizes,
     stored_verdicts,
-    trials_left,
     undecided_arms,
     walk,
 )
@@ -176,6 +176,18 @@ def test_a_missing_seed_makes_a_look_incomplete_and_is_named():
     assert (verdict.look, verdict.verdict, verdict.p_for) == (0, "cannot tell", 1.0)
 
 
+def test_a_later_look_never_passes_for_an_earlier_one():
+    # m1 lacks a seed of the first look and diverges later: the second look is complete without it, the first is not
+    claim = Claim("momentum > plain", ORDER, ("m1", "m2"), ("p1",))
+    generator = np.random.default_rng(0)
+    columns = {name: mean + generator.normal(0, 0.001, 10) for name, mean in (("m1", 0.85), ("m2", 0.9), ("p1", 0.8))}
+    study = replace(evidence(claim, **columns), diverged={"m1": [8]})
+    assert look_sizes(study) == (5, 10)
+    study.objectives.loc[2, "m1"] = np.nan
+    assert look_sizes(study) == ()
+    assert verdict_on(study).look == 0
+
+
 def test_seeds_count_in_the_order_of_the_plan():
     study = pair(0.02, sd=0.002, n=10)
     study.objectives.loc[[5, 6, 7, 8, 9], "b"] = study.objectives.loc[[5, 6, 7, 8, 9], "a"].to_numpy() + 10 * WIGGLE
@@ -248,6 +260,15 @@ def test_a_stored_verdict_stays_although_its_records_are_gone():
     noise.objectives.loc[4, "a"] = np.nan
     verdict = verdict_on(noise, stored=state)
     assert (verdict.verdict, verdict.look) == ("supported", 1)
+
+
+def test_verdicts_of_other_records_are_kept_apart():
+    ours, theirs = (stored_verdicts([verdict_on(pair(0.02, sd=0.002))], group=group) for group in ("ours", "theirs"))
+    assert [v.group for v in stored_verdicts([verdict_on(pair(0.02))], [*ours, *theirs], group="ours")] == [
+        "theirs", "ours",
+    ]  # fmt: skip
+    # one stored before groups were is replaced
+    assert stored_verdicts([verdict_on(pair(0.02, sd=0.002))], [replace(ours[0], group="")], group="ours") == ours
 
 
 def test_adding_an_experiment_recomputes_its_family_and_says_so():
@@ -400,19 +421,6 @@ def test_seeds_end_at_the_limit_and_at_the_last_look():
     verdicts = judge([study], margin=MARGIN)
     assert undecided_arms([study], verdicts) == []
     assert verdicts[0].seeds_to_decide == "no verdict expected by 80 seeds"
-
-
-def test_trials_left_count_a_shared_configuration_once():
-    one = pair(0.01, sd=0.01, name="one")
-    two = replace(one, experiment="two", claims=(order("c", "a"),))
-    two.objectives["c"] = two.objectives["b"]
-    studies = [one, two]
-    verdicts = judge(studies, margin=MARGIN)
-    assert {v.advice.expected for v in verdicts} == {40.0}
-    # three configurations, a shared; 5 of 40 and of 80 seeds are there
-    assert trials_left(studies, verdicts) == (3 * 35, 3 * 75)
-    assert trials_left(studies, verdicts, most_seeds=20) == (3 * 15, 3 * 15)
-    assert trials_left([pair(0.02, sd=0.002)], judge([pair(0.02, sd=0.002)], margin=MARGIN)) == (0, 0)
 
 
 def test_what_no_seed_can_decide_gets_none():

@@ -7,12 +7,14 @@ import errno
 import os
 import re
 import stat
-from collections import Counter
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import pandas as pd
 
 from gridstudy.core.errors import StudyError
@@ -24,25 +26,9 @@ SAMPLED_LINES = 200
 MOST_BYTES = 2 << 30
 """Larger tables are refused."""
 MISSING = (
-    "",
-    "-",
-    "--",
-    "NA",
-    "N/A",
-    "n/a",
-    "nan",
-    "NaN",
-    "NAN",
-    "None",
-    "none",
-    "null",
-    "NULL",
-    "<NA>",
-    "#N/A",
-    "?",
-    "\u2013",
-    "\u2014",
-)
+    "", "-", "--", "NA", "N/A", "n/a", "nan", "NaN", "NAN", "None", "none", "null", "NULL", "<NA>", "#N/A", "?",
+    "\u2013", "\u2014",
+)  # fmt: skip
 SECONDS = {
     "ms": 1e-3, "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "min": 60.0, "mins": 60.0,
     "minute": 60.0, "minutes": 60.0, "m": 60.0, "h": 3600.0, "hr": 3600.0, "hrs": 3600.0, "hour": 3600.0,
@@ -50,8 +36,18 @@ SECONDS = {
 }  # fmt: skip
 WITH_UNIT = re.compile(r"\s*([+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?)\s*([A-Za-z]+|%)\s*")
 NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?"
-NAMES_OF_ENCODINGS = {"utf-8-sig": "UTF-8", "utf-16": "UTF-16", "cp1252": "Windows-1252"}
+NAMES_OF_ENCODINGS = {"utf-8-sig": "UTF-8", "utf-16": "UTF-16", "utf-32": "UTF-32", "cp1252": "Windows-1252"}
 NAMES_OF_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+OTHER_KINDS = {
+    b"\x1f\x8b": "is compressed; unpack it first", b"BZh": "is compressed; unpack it first",
+    b"\xfd7zXZ": "is compressed; unpack it first", b"\x28\xb5\x2f\xfd": "is compressed; unpack it first",
+    b"PK\x03\x04": "is a spreadsheet or an archive; save the table as CSV",
+    b"\xd0\xcf\x11\xe0": "is a spreadsheet; save the table as CSV",
+    b"SQLite format 3\0": "is an SQLite database; write mlflow: or optuna: before its path",
+    b"{": "is JSON; read it with pandas, and write CSV or call gridstudy.analyse with the table",
+    b"[": "is JSON; read it with pandas, and write CSV or call gridstudy.analyse with the table",
+}  # fmt: skip
+"""How files that are no CSV begin, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +102,19 @@ def _find_layout(file: BinaryIO, path: Path) -> _Layout:
     encoding, lines, others, n_lines = _scan(file, path)
     if not lines:
         raise StudyError(f"{path} holds no line that is not empty or a comment")
+    skipped = [number for number, _ in others]
+    if excel := re.fullmatch(r'"?sep=(.)"?', lines[0][1]):  # Excel's own way to name the delimiter
+        skipped.append(lines.pop(0)[0])
+    if not lines:
+        raise StudyError(f"{path} has no heading")
     first_number, comments = lines[0][0], [text for number, text in others if text and number < lines[0][0]]
     texts = [text for _, text in lines]
-    delimiter = _delimiter(texts)
+    delimiter = excel[1] if excel else _delimiter(texts)
     rows = [_cells(text, delimiter) for text in texts]
-    heading, skipped = rows[0], [number for number, _ in others]
+    heading = rows[0]
+    if len(heading) == 1 and not comments:
+        raise StudyError(f"{path} has one column, {heading[0][:60]!r}; cells must be separated by commas, semicolons, "
+                         "tabs or vertical bars")  # fmt: skip
     commented = _cells(comments[-1].lstrip("# "), delimiter) if comments else []
     if len(commented) == len(heading) and all(_is_number(cell) for cell in heading) and not _is_number(commented[0]):
         heading = commented
@@ -120,13 +124,30 @@ def _find_layout(file: BinaryIO, path: Path) -> _Layout:
         skipped, rows = [*skipped, first_number], rows[1:]
     if not rows:
         raise StudyError(f"{path} has a heading and no rows")
-    lengths = Counter(len(row) for row in rows)
-    if set(lengths) == {len(heading) + 1}:
-        heading = ["", *heading]
+    _check_headings(rows, [number + 1 for number, _ in lines[-len(rows) :]], path)
+    if {len(row) for row in rows} == {len(heading) + 1}:
+        heading = ["", *heading] if any(row[-1] for row in rows) else [*heading, ""]
     decimal = _decimal(rows)
     notes = [f"read as {NAMES_OF_ENCODINGS[encoding]} with {NAMES_OF_DELIMITERS[delimiter]} between cells and decimal "
              f"{'comma' if decimal == ',' else 'point'}s"]  # fmt: skip
     return _Layout(encoding, delimiter, decimal, _column_names(heading, notes), skipped, n_lines, notes)
+
+
+def _check_headings(rows: Sequence[Sequence[str]], numbers: Sequence[int], path: Path) -> None:
+    """Raise where one of the first rows is no run: words that no later row has, in columns of numbers."""
+    for number, row in zip(numbers[:3], rows[:3], strict=False):
+        later = [dict(enumerate(r)) for r in rows[3:]]
+        words = [(j, cell) for j, cell in enumerate(row) if cell not in MISSING]
+        if (
+            len(later) < 2
+            or not words
+            or any(_is_number(cell) or cell in {r.get(j) for r in later} for j, cell in words)
+        ):
+            continue
+        if any(all(_is_number(r.get(j, "")) for r in later) for j, _ in words):
+            raise StudyError(f"{path}: row {number} ({', '.join(cell for _, cell in words)[:60]}) looks like a second "
+                             "heading; write one heading, in pandas by df.columns = ['_'.join(map(str, c)) for c in "
+                             "df.columns] and df.reset_index()")  # fmt: skip
 
 
 Lines = list[tuple[int, str]]
@@ -135,10 +156,15 @@ Lines = list[tuple[int, str]]
 def _scan(file: BinaryIO, path: Path) -> tuple[str, Lines, Lines, int]:
     """The encoding, the first lines with rows, all lines without, and the number of lines."""
     start = file.read(4096)
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        candidates: tuple[str, ...] = ("utf-16",)
+    other = next((words for begin, words in OTHER_KINDS.items() if start.lstrip(b"\xef\xbb\xbf").startswith(begin)), "")
+    if other:
+        raise StudyError(f"{path} {other}")
+    if start.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        candidates: tuple[str, ...] = ("utf-32",)
+    elif start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        candidates = ("utf-16",)
     elif b"\0" in start:
-        raise StudyError(f"{path} is not text; a CSV file was expected")
+        raise StudyError(f"{path} is not text in UTF-8, or UTF-16 with a byte order mark; save it as UTF-8")
     else:
         candidates = ("utf-8-sig", "cp1252")
     for encoding in candidates:
@@ -228,16 +254,20 @@ def _column_names(heading: Sequence[str], notes: list[str]) -> list[str]:
 
 def _parse(file: BinaryIO, layout: _Layout, path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(
-            file, sep=layout.delimiter, decimal=layout.decimal, encoding=layout.encoding, header=None,
-            names=range(len(layout.names)), index_col=False, skiprows=layout.skipped, skip_blank_lines=True,
-            skipinitialspace=True, na_values=list(MISSING), keep_default_na=False, low_memory=False,
-            on_bad_lines="error",
-        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # cells that have no column would be lost
+            return pd.read_csv(
+                file, sep=layout.delimiter, decimal=layout.decimal, encoding=layout.encoding, header=None,
+                names=range(len(layout.names)), index_col=False, skiprows=layout.skipped, skip_blank_lines=True,
+                skipinitialspace=True, na_values=list(MISSING), keep_default_na=False, low_memory=False,
+                on_bad_lines="error",
+            )  # fmt: skip
     except pd.errors.EmptyDataError:
         raise StudyError(f"{path} has a heading and no rows") from None
     except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
         reason = re.sub(r"^Error tokenizing data\. C error: ", "", str(error)).strip()
+        if isinstance(error, pd.errors.ParserWarning):
+            reason = f"some rows have more cells than the {len(layout.names)} columns"
         raise StudyError(f"{path} cannot be read as a table: {in_one_line(reason)}") from None
 
 
@@ -260,6 +290,10 @@ def table_of_frame(runs: pd.DataFrame, source: str = "the table", *, notes: Sequ
         column = runs[name]
         if isinstance(column.dtype, pd.CategoricalDtype):
             column = column.astype(object)
+        elif pd.api.types.is_timedelta64_dtype(column):
+            column, units[name] = column.dt.total_seconds(), "s"
+        if column.dtype == object:
+            column = column.map(_plain_cell)
         if column.dtype == object or pd.api.types.is_string_dtype(column):
             column, unit = read_texts(column)
             if unit:
@@ -272,6 +306,19 @@ def table_of_frame(runs: pd.DataFrame, source: str = "the table", *, notes: Sequ
         found.append(f"read from texts: {', '.join(added)}")
     roles = {key.partition(".")[0]: "derived from others" for key in added}
     return RunTable(runs, source, notes=tuple(found), units=units, known_roles=roles)
+
+
+def _plain_cell(value: Any) -> Any:
+    """A list, dict or decimal number of Parquet or a DataFrame as text or a number; anything else as it is."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    return (
+        float(value)
+        if isinstance(value, Decimal)
+        else str(value)
+        if isinstance(value, (list, dict, set, tuple))
+        else value
+    )
 
 
 def read_texts(column: pd.Series) -> tuple[pd.Series, str]:

@@ -24,7 +24,7 @@ from gridstudy.records.foreign.delimited import flatten_column, read_texts
 from gridstudy.records.foreign.options import near
 from gridstudy.records.foreign.table import RunTable, in_one_line, problem_table
 
-FINISHED = "finished"
+FINISHED, PARENT = "finished", "parent"
 STATES = {"1": "running", "2": "scheduled", "3": FINISHED, "4": "failed", "5": "killed"}
 LARGEST = 1.797e308
 """What MLflow's SQLite store writes for an infinite value, rounded down."""
@@ -53,21 +53,24 @@ def read_mlflow(path: Path, *, experiment: str | None = None, with_steps: bool =
     """
     if not path.exists():
         raise StudyError(f"there is no MLflow store at {path}")
-    runs = _from_folder(path, experiment) if path.is_dir() else _from_database(path, experiment)
+    chosen, runs = _from_folder(path, experiment) if path.is_dir() else _from_database(path, experiment)
     source = f"mlflow:{path}"
+    _mark_parents(runs)
     finished = [run for run in runs if run.state == FINISHED]
     others = [run for run in runs if run.state != FINISHED]
     if not finished:
         raise StudyError(f"{source} holds no finished run{f' ({len(others)} others)' * bool(others)}")
-    return _table(finished, others, source, with_steps=with_steps)
+    return _table(finished, others, source, experiment=chosen, with_steps=with_steps)
 
 
-def list_experiments(path: Path) -> dict[str, int]:
-    """The experiments of a store that are not deleted, and how many runs each has."""
-    if path.is_dir():
-        return {name: len(list(_run_folders(folder))) for name, folder in _experiment_folders(path).items()}
-    with open_copy(path) as connection:
-        return {name: n for _, name, n in _experiment_rows(connection)}
+def _mark_parents(runs: Sequence[_StoredRun]) -> None:
+    """Give a run that only sums up the runs nested in it, all of its metrics being theirs too, a state of its own."""
+    below: dict[str, set[str]] = {}
+    for run in runs:
+        below.setdefault(run.tags.get("mlflow.parentRunId", ""), set()).update(run.metrics)
+    for run in runs:
+        if run.state == FINISHED and run.run_id in below and below[run.run_id] >= set(run.metrics):
+            run.state = PARENT
 
 
 def _choose(names: Mapping[str, int], path: Path, experiment: str | None) -> str:
@@ -76,6 +79,8 @@ def _choose(names: Mapping[str, int], path: Path, experiment: str | None) -> str
     if experiment is None:
         if len(filled) == 1:
             return next(iter(filled))
+        if not filled:
+            raise StudyError(f"{path} holds no runs")
         raise StudyError(f"{path} holds several experiments; choose one with --from: {shown}")
     if experiment not in names:
         raise StudyError(f"{path} has no experiment {experiment!r}{near(experiment, names)}; it has {shown}")
@@ -93,8 +98,10 @@ def _experiment_rows(connection: sqlite3.Connection) -> list[tuple[int, str, int
     ).fetchall()
 
 
-def _from_database(path: Path, experiment: str | None) -> list[_StoredRun]:
+def _from_database(path: Path, experiment: str | None) -> tuple[str, list[_StoredRun]]:
     with open_copy(path) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone():
+            raise StudyError(f"{path} is no MLflow store: it has no table of experiments")
         rows = _experiment_rows(connection)
         chosen = _choose({name: n for _, name, n in rows}, path, experiment)
         number = next(experiment_id for experiment_id, name, _ in rows if name == chosen)
@@ -117,7 +124,7 @@ def _from_database(path: Path, experiment: str | None) -> list[_StoredRun]:
         ):
             point = (step or 0, time_ms or 0, math.nan if is_nan or value is None else _unbounded(value))
             runs[run_id].metrics.setdefault(key, []).append(point)
-    return list(runs.values())
+    return chosen, list(runs.values())
 
 
 def _state(status: str | None, stage: str | None) -> str:
@@ -131,13 +138,13 @@ def _unbounded(value: float) -> float:
 # --- folders -------------------------------------------------------------------------------------------------------
 
 
-def _from_folder(path: Path, experiment: str | None) -> list[_StoredRun]:
+def _from_folder(path: Path, experiment: str | None) -> tuple[str, list[_StoredRun]]:
     folders = _experiment_folders(path)
     if not folders:
         raise StudyError(f"{path} is not an MLflow store: no folder in it has an experiment's meta.yaml")
     counts = {name: len(list(_run_folders(folder))) for name, folder in folders.items()}
-    chosen = folders[_choose(counts, path, experiment)]
-    return [_read_folder(folder) for folder in _run_folders(chosen)]
+    chosen = _choose(counts, path, experiment)
+    return chosen, [_read_folder(folder) for folder in _run_folders(folders[chosen])]
 
 
 def _experiment_folders(path: Path) -> dict[str, Path]:
@@ -217,7 +224,9 @@ def _points(path: Path) -> Iterator[Point]:
 # --- table ---------------------------------------------------------------------------------------------------------
 
 
-def _table(runs: Sequence[_StoredRun], others: Sequence[_StoredRun], source: str, *, with_steps: bool) -> RunTable:
+def _table(
+    runs: Sequence[_StoredRun], others: Sequence[_StoredRun], source: str, *, experiment: str, with_steps: bool
+) -> RunTable:
     rows = [row for run in runs for row in (_step_rows(run) if with_steps else [_run_row(run)])]
     frame = pd.DataFrame([*rows, *map(_run_row, others)])
     params = _in_order(f"{key}" for run in runs for key in run.params)
@@ -238,13 +247,18 @@ def _table(runs: Sequence[_StoredRun], others: Sequence[_StoredRun], source: str
         frame = pd.concat([frame, pd.DataFrame(added, index=frame.index)], axis=1)
     left_out = frame.iloc[len(rows) :]
     problems = problem_table(
-        {"path": f"{source}: run {in_one_line(run.name)}", "state": run.state, "reason": f"its status is {run.state}"}
+        {
+            "path": f"{source}: run {in_one_line(run.name)}",
+            "state": run.state,
+            "reason": "it only sums up the runs nested in it" if run.state == PARENT else f"its status is {run.state}",
+        }
         for run in others
     )
     return RunTable(
         frame.iloc[: len(rows)], source, row_word="run", known_roles=roles, problems=problems, left_out=left_out,
         start="start_time",
-        notes=("read without MLflow, finished runs only",), epoch="step" if with_steps else None,
+        notes=(f"experiment {experiment}, read without MLflow, finished runs only",),
+        epoch="step" if with_steps else None,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -12,7 +13,12 @@ from gridstudy.core.errors import StudyError
 
 @dataclass(frozen=True)
 class ResultOptions:
-    """Roles of the columns, and how the objective is read; see `select_runs` for each."""
+    """Roles of the columns, and how the objective is read.
+
+    `objective`: the first of these columns that a run has, or one pattern such as `split*_test_score`, each column of
+    which is a replicate. `where`: `COLUMN=VALUE` or `COLUMN!=VALUE`, all of which must hold; `none` is an empty cell.
+    `unit`: `fraction`, `percent`, or any text; `margin` is in percentage points for the first two.
+    """
 
     objective: tuple[str, ...] = ()
     hyperparameters: tuple[str, ...] = ()
@@ -67,11 +73,16 @@ def _typed(key: str, value: Any, kind: type, rule: str) -> Any:
 
 
 def parse_names(value: str | Sequence[str], *, key: str) -> tuple[str, ...]:
-    """Read `A,B` or a list of names; raise StudyError for anything else."""
-    names = value.split(",") if isinstance(value, str) else value
+    """Read `A,B`, a name with a comma in quotes, or a list of names; raise StudyError for anything else."""
+    names = next(csv.reader([value], skipinitialspace=True), []) or [""] if isinstance(value, str) else value
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) and name.strip() for name in names):
         raise StudyError(f"{key} must be column names, separated by commas or as a list; got {value!r}")
     return tuple(name.strip() for name in names)
+
+
+def quote_name(name: str) -> str:
+    """A column's name as `parse_names` reads it back."""
+    return '"' + name.replace('"', '""') + '"' if "," in name or name.startswith('"') else name
 
 
 def parse_at(value: object) -> str | int:

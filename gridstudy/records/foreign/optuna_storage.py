@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from gridstudy.core.errors import StudyError
-from gridstudy.records.foreign.copies import copied, is_sqlite
+from gridstudy.records.foreign.copies import copied, is_sqlite, open_copy
 from gridstudy.records.foreign.options import near
 from gridstudy.records.foreign.table import RunTable, format_cell, in_one_line, problem_table
 
@@ -28,7 +30,7 @@ def read_optuna(path: Path, *, study: str | None = None, with_steps: bool = Fals
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        with copied(path) as copy:
+        with copied(path) as copy, _quiet():
             storage = _open(optuna, copy, database=is_sqlite(path))
             try:
                 return _table(optuna, storage, path, study=study, with_steps=with_steps)
@@ -38,11 +40,29 @@ def read_optuna(path: Path, *, study: str | None = None, with_steps: bool = Fals
     except StudyError:
         raise
     except Exception as error:
+        if is_sqlite(path) and not _has_studies(path):
+            raise StudyError(f"{path} is no Optuna storage: it has no table of studies") from None
         raise StudyError(
             f"{path} cannot be read by Optuna {optuna.__version__}: {in_one_line(str(error))[:200]}"
         ) from None
     finally:
         optuna.logging.set_verbosity(level)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the lines about migrations that alembic, below Optuna, writes to stderr."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _has_studies(path: Path) -> bool:
+    with open_copy(path) as connection:
+        return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'studies'").fetchone() is not None
 
 
 def _open(optuna: Any, path: Path, *, database: bool) -> Any:
@@ -83,14 +103,19 @@ def _table(optuna: Any, storage: Any, path: Path, *, study: str | None, with_ste
     roles |= dict.fromkeys(values if with_steps else values[1:], "other metric")
     roles |= {"step": "epoch"} if with_steps else {}
     directions = [direction.name for direction in loaded.directions]
-    note = f"read by Optuna {optuna.__version__}, complete trials only; direction {', '.join(directions).lower()}"
+    note = (
+        f"study {loaded.study_name}, read by Optuna {optuna.__version__}, complete trials only; direction "
+        f"{', '.join(directions).lower()}"
+    )
     return RunTable(
         frame.set_index(pd.Index(frame["trial"], name="trial"), drop=False).rename_axis(index="row"), source,
         row_word="trial", known_roles=roles, problems=problems, start="start_time",
         left_out=pd.DataFrame([t.params for t in others]),
-        epoch="step" if with_steps else None, minimise=directions[0] == "MINIMIZE",
+        epoch="step" if with_steps else None,
+        minimised=frozenset(c for c, d in zip(["intermediate"] if with_steps else values, directions, strict=False)
+                            if d == "MINIMIZE"),
         notes=(note,),
-        adaptive_sampler="the sampler chose how often each configuration was run, depending on its results",
+        adaptive_sampler=True,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gridstudy.records.foreign.table import ColumnRole, RunTable, format_cell
+from gridstudy.records.foreign.options import quote_name
+from gridstudy.records.foreign.table import ColumnRole, RunTable, format_cell, parse_starts
 
 Codes = npt.NDArray[np.int64]
 
@@ -79,6 +81,8 @@ METRIC = _pattern(
 LOSS = _pattern(
     "loss error err error_?rate rmse mse mae mape nll perplexity ppl brier", before=PREFIX, after="(?:_.*)?"
 )
+REPLICATE = re.compile(r"(?:split|fold|seed|run|rep|repeat|replicate)_?\d+(?:_.*)?")
+"""Columns that hold one score each of the same configuration."""
 ORDER_OF_OBJECTIVES = (
     r"val", r"test", r"acc|f1|auc|score|r2", r"value|objective|reward|return|map|iou|dice",
     r"loss|error|rmse|mse|mae|err",
@@ -116,8 +120,8 @@ def _examples(column: pd.Series) -> tuple[str, ...]:
 
 
 def _plain(name: str) -> str:
-    """A name in small letters with underscores: `testAcc` and `Test Acc` are `test_acc`."""
-    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
+    """A name in small letters with underscores and without a unit: `testAcc` and `Test Acc (%)` are `test_acc`."""
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", re.sub(r"[\[(][^\])]*[\])]\s*$", "", name).strip())
     return re.sub(r"[\s\-:/.]+", "_", parted).lower().strip("_")
 
 
@@ -131,22 +135,25 @@ def _by_itself(table: RunTable, name: str, codes: Codes) -> tuple[str, str]:
         return "empty", "no cell has a value"
     if name in table.known_roles:
         role = table.known_roles[name]
-        if role == "hyperparameter" and USUAL_NAMES["seed"].fullmatch(_plain(name)) and n_values > 1:
+        if role == "hyperparameter" and USUAL_NAMES["seed"].fullmatch(_plain(name)):
             return "seed", "by its name"
-        constant = n_values == 1 and n_rows > 1 and role == "hyperparameter"
+        constant = role == "hyperparameter" and n_values == 1 < n_rows
         return ("constant", "one value in all rows") if constant else (role, "the source says so")
-    if n_values == 1 and n_rows > 1:
-        return "constant", "one value in all rows"
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    return _by_name(name, numeric=numeric, n_values=n_values, n_rows=n_rows) or _by_content(
-        column, numeric=numeric, n_values=n_values
-    )
+    named = _by_name(name, numeric=numeric, n_values=n_values, n_rows=n_rows)
+    if n_values == 1 < n_rows and not (named and named[0] == "seed"):  # rows of one seed are no replicates
+        named = "constant", "one value in all rows"
+    elif table.units.get(name) == "s":
+        named = named or ("time", "its cells have a unit of time")
+    elif named and named[0] == "start" and parse_starts(column) is None:
+        named = "name", "no dates that can be put in order"
+    return named or _by_content(column, numeric=numeric, n_values=n_values)
 
 
 def _by_name(name: str, *, numeric: bool, n_values: int, n_rows: int) -> tuple[str, str] | None:
     plain, why = _plain(name), "by its name"
-    if re.fullmatch(r"split\d+_.*", plain):
-        return "objective", "a fold of a cross-validation; 'split*_test_score' takes them together"
+    if numeric and REPLICATE.fullmatch(plain) and n_values > 1:
+        return "objective", "a replicate of each row; the pattern takes them together"
     if HYPERPARAMETER.fullmatch(plain):
         return "hyperparameter", why
     if METRIC.fullmatch(plain) and not USUAL_NAMES["other metric"].fullmatch(plain):
@@ -177,13 +184,9 @@ def _by_content(column: pd.Series, *, numeric: bool, n_values: int) -> tuple[str
             "other metric", f"numbers, {n_values} different ones in {n_rows} rows"
         )  # fmt: skip
     if not numeric and many:
-        return ("start", "dates and times") if _are_dates(column) else ("name", "nearly every row has its own text")
+        dates = parse_starts(column) is not None
+        return ("start", "dates and times") if dates else ("name", "nearly every row has its own text")
     return "hyperparameter", f"{n_values} different values in {n_rows} rows"
-
-
-def _are_dates(column: pd.Series) -> bool:
-    values = [str(value) for value in column.dropna().head(20)]
-    return bool(values) and all(re.match(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", value) for value in values)
 
 
 # --- columns beside each other -------------------------------------------------------------------------------------
@@ -260,8 +263,8 @@ def _arguments(table: RunTable, roles: Sequence[ColumnRole]) -> Iterator[str]:
     for role in roles:
         named.setdefault(role.role, []).append(role.name)
     objective = _objective(named.get("objective", []))
-    yield f"--objective {shlex.quote(objective or 'COLUMN')}"
-    yield f"--hyperparameters {shlex.quote(','.join(named.get('hyperparameter', [])) or 'COLUMNS')}"
+    yield f"--objective {shlex.quote(quote_name(objective or 'COLUMN'))}"
+    yield f"--hyperparameters {shlex.quote(','.join(map(quote_name, named.get('hyperparameter', []))) or 'COLUMNS')}"
     if folds := _n_folds(table, objective, named.get("seed", [])):
         yield f"--folds {folds}"
     options = {"seed": "seed", "block": "block", "condition": "by", "epoch": "epoch", "cost": "cost"}
@@ -271,36 +274,36 @@ def _arguments(table: RunTable, roles: Sequence[ColumnRole]) -> Iterator[str]:
     if named.get("start") and table.start is None:
         yield f"--start {shlex.quote(named['start'][0])}"
     columns = [str(c) for c in table.runs.columns]
-    values = (
-        pd.to_numeric(table.runs[objective], errors="coerce").dropna()
-        if objective in columns
-        else pd.Series(dtype=float)
-    )
-    if objective and (is_loss(objective) or table.minimise):
+    values = pd.to_numeric(table.runs[objective], errors="coerce") if objective in columns else pd.Series(dtype=float)
+    values = values[np.isfinite(values.to_numpy(float, na_value=np.nan))]
+    if objective and (is_loss(objective) or objective in table.minimised):
         yield "--minimise"
     yield _unit_argument(objective or "", values, table)
 
 
 def _n_folds(table: RunTable, objective: str | None, seeds: Sequence[str]) -> int:
     """The number of folds, where columns or a column of keys are called like folds; 0 where none are."""
-    if objective and objective.startswith("split*"):
-        pattern = re.escape(objective).replace(r"\*", r"\d+")
-        return len([name for name in table.runs.columns if re.fullmatch(pattern, str(name))])
+    if objective and re.match(r"(?:split|fold)_?\*", objective):
+        return len(fnmatch.filter(map(str, table.runs.columns), objective))
     if seeds and re.search("fold|split", _plain(seeds[0])):
         return int(table.runs[seeds[0]].nunique())
     return 0
 
 
 def _objective(names: Sequence[str]) -> str | None:
-    if len(names) > 1 and re.match(r"split\d+_", names[0]):
-        return re.sub(r"^split\d+", "split*", names[0])
+    if len(names) > 1 and REPLICATE.fullmatch(_plain(names[0])):
+        return re.sub(r"\d+", "*", names[0], count=1)
     return names[0] if names else None
 
 
 def _unit_argument(objective: str, values: pd.Series, table: RunTable) -> str:
     plain = _plain(objective)
     share = re.search(r"acc|f1|auc|precision|recall|score", plain)
-    if table.units.get(objective) == "%" or (share and len(values) and 1 < values.max() <= 100 and values.min() >= 0):
+    if (
+        table.units.get(objective) == "%"
+        or re.search(r"[\[(] ?(?:%|pct|percent) ?[\])]", objective)
+        or (share and len(values) and 1 < values.max() <= 100 and values.min() >= 0)
+    ):
         return "--unit percent"
     if share and (not len(values) or (values.min() >= 0 and values.max() <= 1)):
         return "--unit fraction"

@@ -14,14 +14,7 @@ import pandas as pd
 
 from gridstudy.core.errors import StudyError
 from gridstudy.records.foreign.log_folders import log_options
-from gridstudy.records.foreign.options import (
-    ResultOptions,
-    check_folds,
-    check_margin,
-    near,
-    parse_at,
-    parse_names,
-)  # fmt: skip
+from gridstudy.records.foreign.options import ResultOptions, near
 from gridstudy.records.foreign.roles import is_loss, propose_roles
 from gridstudy.records.foreign.table import (
     NONE,
@@ -30,6 +23,7 @@ from gridstudy.records.foreign.table import (
     format_cell,
     is_missing,
     parse_scalar,
+    parse_starts,
     problem_table,
 )
 
@@ -56,8 +50,8 @@ class ForeignRuns:
 
     `configurations` has a row per configuration and a column per hyperparameter. `problems` also has the
     `configuration` of runs that were left out, where it is known. `margin` is in the objective's unit; times
-    `points_per_unit` values are in `unit_label`. `best_excess` is how much the best epoch exceeds the last on average,
-    where the best was asked for.
+    `points_per_unit` values are in the unit that is shown. `best_excess` is how much the best epoch exceeds the last
+    on average, where the best was asked for.
     """
 
     runs: pd.DataFrame
@@ -68,42 +62,15 @@ class ForeignRuns:
     problems: pd.DataFrame
     margin: float
     points_per_unit: float
-    unit_label: str
     pattern: str
-    starts_known: bool
     best_excess: float | None = None
-    adaptive_sampler: str | None = None
+    adaptive_sampler: bool = False
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def select_runs(
-    table: RunTable, *, objective: str | Sequence[str], hyperparameters: str | Sequence[str], seed: str | None = None,
-    block: str | None = None, start: str | None = None, by: str | None = None, epoch: str | None = None,
-    at: str | int = "last", cost: str | None = None, ignore: str | Sequence[str] = (),
-    where: str | Sequence[str] = (), unit: str | None = None, minimise: bool = False, folds: int | None = None,
-    margin: float | None = None,
-) -> ForeignRuns:  # fmt: skip
-    """Select and check the runs of `table`; raise StudyError naming file, column and row where something is wrong.
-
-    `objective`: the first of these columns that a run has, or one pattern such as `split*_test_score`, each column of
-    which is a replicate. `where`: `COLUMN=VALUE` or `COLUMN!=VALUE`, all of which must hold; `none` is an empty cell.
-    `unit`: `fraction`, `percent`, or any text; `margin` is in percentage points for the first two.
-    """
-    options = ResultOptions(
-        parse_names(objective, key="objective"), parse_names(hyperparameters, key="hyperparameters"), seed, block,
-        start, by, epoch, parse_at(at), cost, _optional_names(ignore, "ignore"), _optional_names(where, "where"), unit,
-        minimise, None if folds is None else check_folds(folds), None if margin is None else check_margin(margin),
-    )  # fmt: skip
-    return select_with(table, options)
-
-
-def _optional_names(value: str | Sequence[str], key: str) -> tuple[str, ...]:
-    return parse_names(value, key=key) if value else ()
-
-
 def select_with(table: RunTable, options: ResultOptions) -> ForeignRuns:
-    """Select as `select_runs` does, with the options in one value."""
+    """Select and check the runs of `table`; raise StudyError naming file, column and row where something is wrong."""
     if table.is_log_folder:
         options = log_options(table, options)
     if not options.objective or not options.hyperparameters:
@@ -131,12 +98,12 @@ def select_with(table: RunTable, options: ResultOptions) -> ForeignRuns:
         long, repeats = _without_copies(long)
         merged = [*merged, *repeats]
     _check_repeated(table, options, long, roles=roles, is_pattern=is_pattern)
-    margin, factor, label, unit_warning = _unit(table, options, long)
+    margin, factor, unit_warning = _unit(table, options, long)
     kept = configurations[configurations.index.isin(pd.unique(long["configuration"]))]
     return ForeignRuns(
         runs=long[list(RUN_COLUMNS)], configurations=kept, varying=_varying(kept), options=options,
-        source=table.source, problems=problems, margin=margin, points_per_unit=factor, unit_label=label,
-        pattern=pattern, starts_known=options.start is not None, best_excess=excess,
+        source=table.source, problems=problems, margin=margin, points_per_unit=factor,
+        pattern=pattern, best_excess=excess,
         adaptive_sampler=table.adaptive_sampler, notes=(*table.notes, *merged),
         warnings=tuple(filter(None, (*warnings, ended_early, unit_warning, _far_outliers(table, long)))),
     )  # fmt: skip
@@ -159,7 +126,7 @@ def _resolve(table: RunTable, options: ResultOptions) -> tuple[ResultOptions, st
                              f"it matches {_listed(objective) if objective else 'none'}")  # fmt: skip
     resolved = replace(
         options, objective=objective, start=options.start or table.start, epoch=options.epoch or table.epoch,
-        minimise=options.minimise or bool(table.minimise),
+        minimise=options.minimise or objective[0] in table.minimised,
     )  # fmt: skip
     _check_names(table, resolved)
     if resolved.at != "last" and not resolved.epoch:
@@ -220,7 +187,7 @@ def _hints(roles: Sequence[ColumnRole], options: ResultOptions) -> Iterator[str]
     for role, option, given in (("seed", "seed", options.seed), ("block", "block", options.block)):
         names = [r.name for r in roles if r.role == role]
         if names and given is None:
-            yield f"column {names[0]!r} may be a {role}, which would pair rows: --{option} {names[0]}"
+            yield f"column {names[0]!r} may be a {role}, which decides what a replicate is: --{option} {names[0]}"
 
 
 def _used(options: ResultOptions) -> set[str]:
@@ -325,12 +292,24 @@ def _objectives(table: RunTable, options: ResultOptions, names: Any, *, is_patte
 def _rows(table: RunTable, options: ResultOptions, names: Any) -> pd.DataFrame:
     runs = table.runs
     columns: dict[str, Any] = {"configuration": names}
-    for target, name in (("seed", options.seed), ("block", options.block), ("start", options.start)):
+    for target, name in (("seed", options.seed), ("block", options.block)):
         columns[target] = runs[name].to_numpy() if name else None
+    columns["start"] = _starts(table, options.start)
     columns["condition"] = runs[options.by].map(format_cell).to_numpy() if options.by else None
     columns["cost"] = _numbers(runs[options.cost]) if options.cost else np.nan
     frame = pd.DataFrame(columns | {"row": runs.index.to_numpy()})
     return frame.assign(position=np.arange(len(runs)), fold=np.nan)
+
+
+def _starts(table: RunTable, name: str | None) -> Any:
+    if name is None:
+        return None
+    starts = parse_starts(table.runs[name])
+    if starts is None:
+        found = format_cell(table.runs[name].dropna().iloc[0])
+        raise StudyError(f"{table.source}: --start needs numbers or dates such as 2024-12-31 23:59; column {name!r} "
+                         f"has {found!r}")  # fmt: skip
+    return starts.to_numpy()
 
 
 def _numbers(column: pd.Series) -> Floats:
@@ -500,7 +479,8 @@ def _check_repeated(
     columns = ("configuration", "condition", "seed", "block", "fold")
     keys = [pd.factorize(long[c], use_na_sentinel=False)[0].astype(np.int64) for c in columns]
     codes = _combine(keys, len(long))
-    if np.unique(codes).size == len(codes):
+    one_seed = options.seed is not None and long["seed"].nunique() == 1  # repeats show nondeterminism, and may be
+    if one_seed or np.unique(codes).size == len(codes):
         return
     first, second = _two_alike(codes)
     rows = [long["row"].iloc[i] for i in (first, second)]
@@ -535,8 +515,8 @@ def _separating(
     return "; keep one of them, or leave the other out with --where"
 
 
-def _unit(table: RunTable, options: ResultOptions, long: pd.DataFrame) -> tuple[float, float, str, str | None]:
-    """The margin in the objective's unit, percentage points per unit, the unit's name, and a warning."""
+def _unit(table: RunTable, options: ResultOptions, long: pd.DataFrame) -> tuple[float, float, str | None]:
+    """The margin in the objective's unit, percentage points per unit, and a warning."""
     values = long["objective"].to_numpy(float)
     warning = None
     if options.unit == "fraction" and ((values < 0) | (values > 1)).any():
@@ -554,11 +534,11 @@ def _unit(table: RunTable, options: ResultOptions, long: pd.DataFrame) -> tuple[
         )
     if options.unit in ("fraction", "percent"):
         factor = 100.0 if options.unit == "fraction" else 1.0
-        return (options.margin or MARGIN_POINTS) / factor, factor, "percentage points", warning
+        return (options.margin or MARGIN_POINTS) / factor, factor, warning
     if options.margin is None:
         raise StudyError(f"{table.source}: the smallest difference that matters must be given: --margin in the unit of "
                          f"{_listed(options.objective)}, or --unit fraction or percent")  # fmt: skip
-    return options.margin, 1.0, options.unit or "", warning
+    return options.margin, 1.0, warning
 
 
 def _far_outliers(table: RunTable, long: pd.DataFrame) -> str | None:

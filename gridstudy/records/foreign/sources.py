@@ -40,6 +40,9 @@ def _existing(text: str) -> Path:
         path = Path(text).expanduser()
     except RuntimeError as error:
         raise StudyError(f"{text}: {error}") from None
+    if "://" in text:
+        raise StudyError(f"results of a server come in as a DataFrame, gridstudy.analyse(mlflow.search_runs(), ...); "
+                         f"got {text!r}")  # fmt: skip
     if not text or not path.exists():
         raise StudyError(f"results must be a file or folder that exists; there is none at {text!r}")
     return path

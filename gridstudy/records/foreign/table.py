@@ -14,10 +14,6 @@ import pandas as pd
 PROBLEM_COLUMNS = ("path", "state", "reason")
 NONE = "none"
 """How an empty cell of a hyperparameter is written: a value of its own."""
-ROLES = (
-    "objective", "hyperparameter", "seed", "block", "condition", "start", "epoch", "cost", "other metric", "time",
-    "name", "derived from others", "constant", "empty",
-)  # fmt: skip
 
 
 class DamageError(Exception):
@@ -41,7 +37,8 @@ class RunTable:
     `runs.index` says where a row is found: its number in the file (the heading is row 1, as a spreadsheet counts) or
     the run's name; `row_word` is what to call it. `known_roles` are the roles that the source itself states.
     `problems` has PROBLEM_COLUMNS: runs that were left out already. `start` and `epoch` name columns where the source
-    records them. `units` are what was cut from a column's cells, `%` or `s`. `minimise` is the source's own direction.
+    records them. `units` are what was cut from a column's cells, `%` or `s`. `minimised` are the columns that the
+    source says to minimise.
     `left_out` has the settings of the runs in the first rows of `problems`; a run in `unknown_settings` is a
     configuration of its own.
     """
@@ -55,11 +52,11 @@ class RunTable:
     start: str | None = None
     epoch: str | None = None
     units: Mapping[str, str] = field(default_factory=dict)
-    minimise: bool | None = None
+    minimised: frozenset[str] = frozenset()
     left_out: pd.DataFrame | None = None
     unknown_settings: frozenset[str] = frozenset()
     is_log_folder: bool = False
-    adaptive_sampler: str | None = None
+    adaptive_sampler: bool = False
 
 
 def problem_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -70,6 +67,22 @@ def problem_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 def count_states(problems: pd.DataFrame) -> str:
     """Say how many runs were left out by state: `3 failed, 1 running`."""
     return ", ".join(f"{n} {state}" for state, n in problems["state"].value_counts(sort=False).items())
+
+
+def parse_starts(column: pd.Series) -> pd.Series | None:
+    """Starts that can be put in order, NaN or NaT where a cell is empty; None where they cannot.
+
+    Numbers, dates and times, ISO texts and 31.12.2024; 01/02/2024 may be of January or February.
+    """
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
+        return column
+    texts = column.dropna().astype(str)
+    european = bool(len(texts)) and bool(texts.str.match(r"\d{1,2}\.\d{1,2}\.\d{4}").all())
+    try:
+        options: dict[str, Any] = {"format": "mixed", "dayfirst": True} if european else {"format": "ISO8601"}
+        return pd.to_datetime(column.astype("string"), utc=True, **options)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def is_missing(value: Any) -> bool:

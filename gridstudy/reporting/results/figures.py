@@ -83,9 +83,12 @@ def configuration_figure(findings: ResultFindings, condition: str, *, number: in
         name=f"configurations{f'_{number + 1}' if condition else ''}", kind="configurations",
         title=f"Which configurations are best{under}?" if shown["rank"].notna().any()
         else f"Single values{under}, not ranked: some of this order is luck",
-        caption=f"Mean {findings.objective} and 95 % interval of each configuration, n = {n}; small dots are single "
-        f"runs. Two whose intervals overlap may differ all the same: see tables/comparisons.csv.{far}{more}",
-        alt_text=f"{findings.objective} of {len(shown)} configurations{under}, with intervals",
+        caption=(
+            f"Mean {findings.objective} and 95 % interval of each configuration, n = {n}; small dots are single "
+            "runs. Two whose intervals overlap may differ all the same: see tables/comparisons.csv."
+            if counts[-1] > 1 else f"{findings.objective} of each configuration, one value each."
+        ) + far + more,
+        alt_text=f"{findings.objective} of {len(shown)} configurations{under}" + ", with intervals" * (counts[-1] > 1),
         drawing=drawing_of(ax),
         marks=_marks(ax, factor * shown["mean"].to_numpy(float), [
             f"{row['configuration']}: {findings.unit.show_interval(row['mean'], row['low'], row['high'])}, "
@@ -122,7 +125,8 @@ def _draw_runs(ax: Axes, findings: ResultFindings, shown: pd.DataFrame, conditio
     for place, (name, n) in enumerate(zip(shown["configuration"], shown["n"], strict=True)):
         values = findings.unit.factor * runs.get(str(name), np.empty(0))
         if n > 1:
-            ax.plot(values, np.full(len(values), float(place)), ".", color=GREY, alpha=0.45, ms=6, zorder=2, mec="none")
+            height = np.full(len(values), place + 0.22)  # beside the interval, which would hide them
+            ax.plot(values, height, ".", color=GREY, alpha=0.6, ms=6, zorder=2, mec="none")
 
 
 def effect_figure(findings: ResultFindings) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from gridstudy.reporting.results.findings import ResultFindings
 from gridstudy.statistics.results.parts import OVER_CONDITIONS
 
 MOST_EFFECTS = 3
-MOST_TIED = 6
+MOST_TIED = 4
 NO_HYPOTHESIS = (
     "No hypothesis was given, so nothing here is a verdict: with many comparisons some look clear by chance. Verdicts "
     "need a study file with claims (--study)."
@@ -166,7 +167,8 @@ def effect_sentences(findings: ResultFindings) -> Iterator[Prose]:
         yield Prose(f"{none}; the largest difference: {effect_words(findings, effects.iloc[0].to_dict())}.")
         return
     shown = [effect_words(findings, row) for row in clear.head(MOST_EFFECTS).to_dict("records")]
-    more = f"; {len(clear) - MOST_EFFECTS} more are in tables/effects.csv" if len(clear) > MOST_EFFECTS else ""
+    n_more = len(clear) - MOST_EFFECTS
+    more = f"; {n_more} more {'is' if n_more == 1 else 'are'} in tables/effects.csv" if n_more > 0 else ""
     yield Prose(f"Clearest effects, averaged over what else varies (p by Holm): {'; '.join(shown)}{more}.")
 
 
@@ -175,9 +177,9 @@ def effect_words(findings: ResultFindings, row: Mapping[Any, Any]) -> str:
     unit, flip = findings.unit, row["difference"] * findings.unit.sign < 0
     first, second = (row["b"], row["a"]) if flip else (row["a"], row["b"])
     ends = sorted(x * (-1 if row["difference"] < 0 else 1) for x in (row["low"], row["high"]))
-    size = unit.show_difference(abs(row["difference"]), *ends).replace("+", "")
+    size = re.sub(r"(?<!e)\+", "", unit.show_difference(abs(row["difference"]), *ends))
     over = {
-        "cell": f"over {count(row['n'], 'pair')} of cells, whose interaction counts as noise",
+        "cell": f"over {count(row['n'], 'pair')} of cells",
         "condition": f"over {count(row['n'], 'condition')}",
     }.get(row["unit"], f"n = {row['n']:.0f} replicates, over {count(row['n_cells'], 'pair')} of cells")
     p = f", {p_value(row['p_holm'])}" if pd.notna(row["p_holm"]) else ", for these seeds only"

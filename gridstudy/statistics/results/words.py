@@ -36,7 +36,10 @@ def describe_parts(parts: Sequence[Part], effects: pd.DataFrame, *, roles: Roles
         everywhere = len(conditions) >= n_conditions or conditions[0] in ("", OVER_CONDITIONS)
         yield sentence if everywhere else f"{', '.join(conditions)}: {sentence}"
     if adaptive:
-        yield "A sampler chose the runs, so that how often a configuration ran depends on its results."
+        yield (
+            "The sampler chose how often each configuration was run; unless it drew at random or from a grid, that "
+            "depends on the results."
+        )
     wide = [name for name, labels in parts[0].configurations.labels.items() if len(labels) > MOST_LEVELS]
     if wide:
         yield f"More than {MOST_LEVELS} values, not compared with each other: {', '.join(wide)}."

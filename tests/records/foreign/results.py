@@ -11,6 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gridstudy.records.foreign.options import parse_results_table
+from gridstudy.records.foreign.selection import ForeignRuns, select_with
+from gridstudy.records.foreign.table import RunTable
+
 SAMPLES = Path(__file__).parents[2] / "samples"
 
 
@@ -27,6 +31,11 @@ def unpack(sample: str, folder: Path) -> Path:
     with tarfile.open(SAMPLES / f"{sample}.tar.gz") as archive:
         archive.extractall(folder, filter="data")
     return folder / sample.partition("-")[0]
+
+
+def select_runs(table: RunTable, **options: object) -> ForeignRuns:
+    """Select runs with the options of a `[results]` table."""
+    return select_with(table, parse_results_table({key: value for key, value in options.items() if value is not None}))
 
 
 def content_of(folder: Path) -> dict[str, bytes | None]:

@@ -98,7 +98,17 @@ def test_settings_in_one_text_are_flattened(tmp_path):
         (b"0.1,0.5\n0.2,0.6\n", "has no heading: its first row is '0.1,0.5', and columns need names"),
         (b"lr,acc\n0.1,0.5\n0.1,0.5,7\n", "cannot be read as a table: Expected 2 fields in line 3, saw 3"),
         (b"lr,acc\n0.1,\x81\x8d\n", "row 2 is neither UTF-8, UTF-16 nor Windows-1252; save it as UTF-8"),
-        (b"PK\x03\x04\x00\x00lr", "is not text; a CSV file was expected"),
+        (b"PK\x03\x04\x00\x00lr", "is a spreadsheet or an archive; save the table as CSV"),
+        (b"\x1f\x8b\x08\x08", "is compressed; unpack it first"),
+        (b'[{"lr": 0.1}]', "is JSON; read it with pandas"),
+        (b"\x00\x01\x02", "is not text in UTF-8, or UTF-16 with a byte order mark"),
+        (b"lr^acc\n0.1^0.8\n", "has one column, 'lr^acc'; cells must be separated by"),
+        (b"sep=;\n", "has no heading"),
+        (b"lr,acc\n0.1,0.8,1,2\n", "some rows have more cells than the 2 columns"),
+        (
+            b",acc,acc\n,mean,std\nlr,,\n0.1,0.8,0.1\n0.2,0.8,0.1\n0.3,0.8,0.1\n",
+            "row 2 (mean, std) looks like a second heading",
+        ),
     ],
 )
 def test_a_file_that_is_no_table_is_one_line(tmp_path, content, expected):

@@ -11,10 +11,10 @@ from gridstudy.records.foreign.log_folders import is_own_trial
 from gridstudy.records.foreign.options import ResultOptions
 from gridstudy.records.foreign.roles import propose_roles
 from gridstudy.records.foreign.runs import load_foreign
-from gridstudy.records.foreign.selection import select_runs, select_with
+from gridstudy.records.foreign.selection import select_with
 from gridstudy.records.foreign.sources import read_results
 from tests.mltrainer_logs import load, write_events, write_run, write_settings
-from tests.records.foreign.results import SAMPLES, content_of
+from tests.records.foreign.results import SAMPLES, content_of, select_runs
 
 pytest.importorskip("torch")
 from torch.utils.tensorboard.writer import SummaryWriter
@@ -42,8 +42,8 @@ def test_logs_of_each_version_need_no_roles(version, tmp_path):
     assert sorted(found.runs.groupby("configuration").size()) == [1, 2]
     assert [name.split(",")[0] for name in found.configurations.index] == ["units1=8", "units1=16"]
     assert "units1" in found.varying
-    assert (found.options.objective, found.unit_label) == (("metric/Accuracy",), "percentage points")
-    assert found.starts_known
+    assert (found.options.objective, found.points_per_unit) == (("metric/Accuracy",), 100)
+    assert found.options.start
     assert found.problems["state"].tolist() == ["interrupted"]
     assert found.problems["reason"].tolist() == ["ended early: 1 of 3 epochs were read"]
     assert found.problems["configuration"].tolist() == [found.configurations.index[0]]

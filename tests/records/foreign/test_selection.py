@@ -11,9 +11,9 @@ import pytest
 
 from gridstudy.core.errors import StudyError
 from gridstudy.records.foreign.delimited import table_of_frame
-from gridstudy.records.foreign.selection import RUN_COLUMNS, select_runs
+from gridstudy.records.foreign.selection import RUN_COLUMNS
 from gridstudy.records.foreign.sources import read_results
-from tests.records.foreign.results import make_grid
+from tests.records.foreign.results import make_grid, select_runs
 
 GRID = {"objective": "acc", "hyperparameters": "lr,batch_size", "unit": "fraction"}
 
@@ -42,10 +42,10 @@ def test_runs_and_configurations_of_a_grid():
     assert found.varying == ("lr", "batch_size")
     assert found.runs.groupby("configuration").size().eq(4).all()
     assert found.runs["row"].tolist() == list(range(2, 18))
-    assert (found.margin, found.points_per_unit, found.unit_label) == (0.005, 100, "percentage points")
+    assert (found.margin, found.points_per_unit) == (0.005, 100)
     assert found.problems.empty
     assert found.warnings == ()
-    assert not found.starts_known
+    assert found.options.start is None
 
 
 def test_a_configuration_is_named_by_what_differs_and_an_empty_cell_is_a_value():
@@ -251,14 +251,14 @@ def test_percent_and_own_units():
     assert (percent.margin, percent.points_per_unit, percent.warnings) == (
         0.5,
         1,
-        ("column 'seed' may be a seed, which would pair rows: --seed seed",),
+        ("column 'seed' may be a seed, which decides what a replicate is: --seed seed",),
     )
     assert (
         "no value of acc is above 1; --unit fraction may be meant"
         in select(make_grid(), unit="percent", seed="seed").warnings
     )
     own = select(make_grid(), unit="kWh", margin=0.1)
-    assert (own.margin, own.points_per_unit, own.unit_label) == (0.1, 1, "kWh")
+    assert (own.margin, own.points_per_unit) == (0.1, 1)
     assert select(make_grid(), margin=1).margin == 0.01
 
 
