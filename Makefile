@@ -27,10 +27,12 @@ test: $(VENV)/ready  ## the fast tests, among them one short study on the data t
 test-all: $(VENV)/ready  ## the slow tests too
 	$(RUN) -m pytest
 
-check: $(VENV)/ready  ## style, types and tests
+check: $(VENV)/ready  ## style, types on Linux, Windows and macOS, and tests
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy --platform win32 --cache-dir .mypy_cache/win32
+	$(VENV)/bin/mypy --platform darwin --cache-dir .mypy_cache/darwin
 	$(RUN) -m pytest -m "not slow"
 
 $(VENV)/benchmark: $(VENV)/ready pyproject.toml

@@ -10,6 +10,7 @@ from benchmarks.setting import Setting, study_command, time_command
 from gridstudy.records.tables import find_results
 from gridstudy.records.trials import read_result
 from gridstudy.records.verdicts import read_verdicts
+from gridstudy.statistics.verdicts import CANNOT_TELL
 
 
 def measure_decided(setting: Setting) -> Iterator[Measurement]:
@@ -22,7 +23,7 @@ def measure_decided(setting: Setting) -> Iterator[Measurement]:
     _, duration_s = time_command(study_command(setting, logdir, *options), setting)
     n_seeds = Counter(read_result(path)[0].trial.configuration for path in find_results(logdir))
     verdicts = read_verdicts(logdir)
-    n_decided = sum(verdict["verdict"] != "undecided" for verdict in verdicts)
+    n_decided = sum(verdict["verdict"] != CANNOT_TELL for verdict in verdicts)
     most = max(n_seeds.values())
     yield Measurement("until decided", "time", duration_s, "s", note=f"{n_decided} of {len(verdicts)} decided")
     yield Measurement("until decided", "trials", n_seeds.total(), "")

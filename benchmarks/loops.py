@@ -159,12 +159,17 @@ def train_entry_barely(number: int, *, work: Path, logdir: Path) -> float:
     return accuracies[0]
 
 
+def use_one_thread() -> None:
+    """Leave the other cores to the other processes."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def run_bare(objective: Objective, n_entries: int, work: Path) -> None:
     """A pool of JOBS processes of one thread each."""
-    from torch import set_num_threads
-
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(JOBS, mp_context=context, initializer=set_num_threads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(JOBS, mp_context=context, initializer=use_one_thread) as pool:
         for _ in pool.map(objective, range(n_entries)):
             pass
 

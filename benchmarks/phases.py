@@ -67,12 +67,12 @@ def _measure_phases(trial: TrialConfig, splits: Any, folder: Path, n_updates: in
     training.quiet_process()
     folder.mkdir()
     trainer, _ = training._make_trainer(trial, splits, folder, "cpu", lambda metrics: None)
-    gradients, loss_fn = CrossEntropyGradients(trainer.model), trainer.loss_fn
+    gradients = CrossEntropyGradients(trainer.model)
     times: dict[str, list[float]] = {name: [] for name in ("batch", "forward", "gradients", "optimizer")}
     for _ in range(n_updates):
         (images, labels), s = clocked(lambda: next(trainer.traindataloader))
         times["batch"].append(s)
-        times["forward"].append(clocked(partial(_forward, trainer.model, loss_fn, images, labels))[1])
+        times["forward"].append(clocked(partial(gradients._forward, images))[1])
         times["gradients"].append(clocked(partial(gradients, images, labels))[1])
         times["optimizer"].append(clocked(trainer.optimizer.step)[1])
     typical = {name: median(values) for name, values in times.items()}
@@ -88,13 +88,6 @@ def _measure_phases(trial: TrialConfig, splits: Any, folder: Path, n_updates: in
     n_images = len(splits.validation.labels)
     yield Measurement("phases", f"evaluation of the baseline on {n_images:,} images", 1e3 * scored, "ms")
     trainer.writer.close()
-
-
-def _forward(model: Any, loss_fn: Any, images: Any, labels: Any) -> None:
-    import torch
-
-    with torch.no_grad():
-        loss_fn(model(images), labels)
 
 
 def _measure_fixed(prepared: PreparedData, splits: Any, logdir: Path) -> Iterator[Measurement]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
 import signal
 from pathlib import Path
 
@@ -17,6 +16,8 @@ SOURCE = SubjectSource(module="gridstudy.fashion.subject")
 
 def limit_memory(megabytes):
     """Let this process take so much more address space than it has."""
+    import resource
+
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + megabytes * MEGABYTE
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
@@ -30,6 +31,8 @@ def run_and_die(trials, *, data, logdir, attempt):
 
 def run_and_weigh(trials, *, data, logdir):
     """Train a trial; return what the process then holds: resident bytes, open files and threads."""
+    import resource
+
     run_trials(trials, source=SOURCE, data=data, logdir=logdir, device="cpu", attempt=1)
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from benchmarks import growth, loops, machine, measurement, operations, products, rounds, setting
+from benchmarks import decided, growth, loops, machine, measurement, operations, products, rounds, setting, table
 from benchmarks.measurement import Measurement
 from gridstudy.core.machine import processor
 from gridstudy.fashion.data import PreparedData, prepare
@@ -146,6 +147,17 @@ def test_the_products_of_this_machine_are_measured_and_its_processor_is_named(ca
     assert "--repetitions takes a number from 1 up; got 0" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_the_time_until_decided_comes_with_the_trials_and_those_of_a_fixed_design(tmp_path):
+    options = ("epochs", "--set", "train_steps=1", "--most-seeds", "5")
+    time, trials, fixed = decided.measure_decided(
+        setting.Setting(tmp_path, (), ("--dataset", "garments-small"), options, n_validation=9, scale=1.0)
+    )
+    assert time.value > 0
+    assert re.fullmatch("[01] of 1 decided", time.note)
+    assert (trials.value, fixed.value, fixed.note) == (15, 15, "5 seeds each")
+
+
 def test_a_line_through_points_on_a_line():
     assert growth.fit_line([1, 2, 4], [5.0, 7.0, 11.0]) == pytest.approx((3.0, 2.0, 1.0))
 
@@ -186,6 +198,49 @@ def test_measurements_become_a_csv_file_and_a_table(tmp_path: Path):
     lines = [line.split() for line in console.export_text().splitlines() if line.strip()]
     assert ["ours:", "time", "4.25", "3", "9", "s", "3"] in lines
     assert ["--help", "0.0123", "s", "1", "at", "once,", "that", "is"] in lines
+
+
+def measured(section, quantity, *values, unit="s", note=""):
+    return [Measurement(section, quantity, value, unit, n, note) for n, value in enumerate(values, 1)]
+
+
+def test_the_documents_tables_show_median_least_and_most_of_the_rounds():
+    results = table.Results(
+        [
+            Measurement("machine", "cores", 2, "", note="AMD EPYC (AMD Zen 5), Linux-6.18"),
+            Measurement("machine", "load at the start", 0.25, ""),
+            Measurement("machine", "packages", 1, "", note="python 3.11.7, torch 2.13.0"),
+            *measured("comparison", "ours: time", 12.2, 10.4, 11.0),
+            *measured("comparison", "ours: time per entry", 1.0, 1.0, 1.0),
+            *measured("comparison", "ours, five seeds: time", 50.0, 40.0, 60.0),
+            *measured("comparison", "bare: time", 22.0, 23.0, 24.0),
+            *measured("ratios", "bare / ours: time", 2.0, 1.96, 2.31, unit="x"),
+            *measured("ratios", "bare / ours: time per trial", 1.9, 1.8, 2.1, unit="x"),
+            *measured("ratios", "naive / ours, five seeds: time", 2.0, 1.6, 4.0, unit="x"),
+            *measured("machine", "matrix peak, oneDNN through torch", 480.0, 500.0, 470.0),
+            Measurement("until decided", "time", 412.3, "s", note="4 of 7 decided"),
+            Measurement("until decided", "trials", 1234, ""),
+            Measurement("until decided", "trials of a fixed design", 4480, ""),
+        ]
+    )
+    guide = list(table.guide_lines(results))
+    assert guide[0].startswith("Measured in 3 rounds on 2 cores of AMD EPYC (AMD Zen 5), load 0.2 at the start; python")
+    for line in (
+        "| this study | 11 s [10, 12] | | |",
+        "| a bare torch loop in two processes | 23 s [22, 24] | 2.0 [2.0, 2.3] | 1.9 [1.8, 2.1] |",
+        "| this study, **five** seeds | 50 s [40, 60] | | |",
+        "Our five seeds take 0.50 [0.25, 0.62] of the time of mltrainer's loop for one.",
+        "| matrix peak, oneDNN through torch, float32, all cores | 480 GFLOP/s [470, 500] |",
+        "| `--until-decided`, 4 of 7 decided | 412 s for 1,234 trials; a fixed design of the same power needs 4,480 |",
+    ):
+        assert line in guide
+    readme = " ".join(line.strip() for line in table.readme_lines(results))
+    assert "five seeds took 50 s [40, 60], and one seed 11 s [10, 12]" in readme
+    assert table.replace_between(f"a\n{table.BEGIN}old\n{table.END}b\n", ["new"]) == (
+        f"a\n{table.BEGIN}new\n{table.END}b\n"
+    )
+    with pytest.raises(ValueError, match="must be in the file"):
+        table.replace_between("a\n", [])
 
 
 def test_memory_of_a_process_that_has_gone_is_nothing():

@@ -185,6 +185,11 @@ class SearchSpace:
     def __post_init__(self) -> None:
         if len(set(self.names)) < len(self.names):
             raise StudyError(f"a search space must name each hyperparameter once; got {', '.join(self.names)}")
+        if len({name.casefold() for name in self.names}) < len(self.names):
+            raise StudyError(
+                "hyperparameters must differ by more than upper and lower case, which Windows cannot tell apart; "
+                f"got {', '.join(self.names)}"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -74,9 +74,9 @@ class Objective:
         """A score in words: `84.61 %`, or in its own unit to four significant digits."""
         return f"{100 * score:.{digits}f} %" if self.is_fraction else f"{score:.4g} {self.unit}".rstrip()
 
-    def show_difference(self, difference: float, *, digits: int = 2) -> str:
+    def show_difference(self, difference: float) -> str:
         """A difference of two scores in words: `0.50 points`, or in its own unit."""
-        return f"{100 * difference:.{digits}f} points" if self.is_fraction else f"{difference:.4g} {self.unit}".rstrip()
+        return f"{100 * difference:.2f} points" if self.is_fraction else f"{difference:.4g} {self.unit}".rstrip()
 
     def contains(self, score: float) -> bool:
         """Whether a finite score lies in the declared range."""

@@ -66,13 +66,13 @@ def check_readable(text: str, *, what: str) -> None:
     )
 
 
-def show(value: object, *, most: int = 60) -> str:
+def show(value: object) -> str:
     """A value as a message quotes it, cut where it is long."""
     try:
         text = repr(value)
     except ValueError:  # an integer of thousands of digits has no repr
         return "a number of thousands of digits"
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def safe_folder_name(text: str, *, most: int) -> str:

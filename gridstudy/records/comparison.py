@@ -26,7 +26,7 @@ def compare_outcomes(first: Path, second: Path) -> list[str]:
         a, b = (of.get(trial_id) for of in outcomes)
         if a is None or b is None:
             lines.append(f"{trial_id}: only in {second if a is None else first}")
-        elif differing := [key for key in {**a, **b} if not _same(a.get(key), b.get(key))]:
+        elif differing := _differing(a, b):
             lines.append(f"{trial_id}: differs in {', '.join(differing)}")
     return lines
 
@@ -38,6 +38,13 @@ def _outcomes(logdir: Path) -> Iterable[tuple[str, Mapping[str, Any]]]:
             yield result.trial.trial_id, read_toml(path)["outcome"]
         except RecordError as error:
             raise StudyError(f"{path} {error}") from None
+
+
+def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """The keys that differ; a hyperparameter that was added between two records of one trial is at its default."""
+    known = a["configuration"].keys() & b["configuration"].keys()
+    a, b = ({**of, "configuration": {name: of["configuration"][name] for name in known}} for of in (a, b))
+    return [key for key in {**a, **b} if not _same(a.get(key), b.get(key))]
 
 
 def _same(a: Any, b: Any) -> bool:

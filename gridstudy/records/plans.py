@@ -18,10 +18,13 @@ from gridstudy.core.experiment import Contrast, Experiment
 from gridstudy.core.space import Configuration, Hyperparameter
 from gridstudy.core.subject import Description, Objective
 from gridstudy.core.trial import LEAST_SEEDS
+from gridstudy.core.values import safe_folder_name
 from gridstudy.records.toml import Fields, RecordError, read_toml, write_toml
 
 EXPERIMENTS_FOLDER = "experiments"
 CONFIRMATIONS_FOLDER = "confirmations"
+LONGEST_FILE = 120
+"""Letters of a plan's name at most, so that its path stays below 150."""
 DEFAULT_FIRST_LOOK = 5
 """Seeds of the first look where the first run of an experiment has fewer than three."""
 
@@ -55,7 +58,12 @@ def new_plan(
 
 def plan_path(logdir: Path, experiment: str) -> Path:
     """Where the plan of an experiment lies."""
-    return logdir / EXPERIMENTS_FOLDER / f"{experiment}.toml"
+    return logdir / EXPERIMENTS_FOLDER / _file_name(experiment)
+
+
+def _file_name(experiment: str) -> str:
+    """An experiment's file; overridden values are part of its name, and may be anything."""
+    return f"{safe_folder_name(experiment, most=LONGEST_FILE)}.toml"
 
 
 def write_plan(
@@ -248,14 +256,14 @@ class Confirmation:
 
 def write_confirmation(logdir: Path, confirmation: Confirmation) -> None:
     """Freeze a selection."""
-    path = logdir / CONFIRMATIONS_FOLDER / f"{confirmation.experiment}.toml"
+    path = logdir / CONFIRMATIONS_FOLDER / _file_name(confirmation.experiment)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_toml(path, {"confirmation": asdict(confirmation)})
 
 
 def read_confirmation(logdir: Path, experiment: str) -> Confirmation | None:
     """The frozen selection of an experiment, if there is one; raises RecordError when it is damaged."""
-    path = logdir / CONFIRMATIONS_FOLDER / f"{experiment}.toml"
+    path = logdir / CONFIRMATIONS_FOLDER / _file_name(experiment)
     if not os.path.lexists(path):
         return None
     table = Fields(Fields(read_toml(path), what="the file").table("confirmation"), what="confirmation")

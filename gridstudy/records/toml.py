@@ -103,9 +103,9 @@ class Fields:
         """A number; NaN and infinity are allowed."""
         return float(self._take(key, (int, float), default))
 
-    def flag(self, key: str, default: bool | None = None) -> bool:
+    def flag(self, key: str) -> bool:
         """True or false."""
-        return bool(self._take(key, (bool,), default))
+        return bool(self._take(key, (bool,), None))
 
     def table(self, key: str, default: dict[str, Any] | None = None) -> dict[str, Any]:
         """A table with whatever it holds."""
@@ -124,9 +124,9 @@ class Fields:
             raise RecordError(f"has {self._what}.{key} with something else than numbers and texts")
         return table
 
-    def numbers(self, key: str, default: dict[str, Any] | None = None) -> dict[str, float]:
+    def numbers(self, key: str) -> dict[str, float]:
         """A table of numbers."""
-        return {name: number(value, what=f"{self._what}.{key}") for name, value in self.table(key, default).items()}
+        return {name: number(value, what=f"{self._what}.{key}") for name, value in self.table(key).items()}
 
     def texts(self, key: str, default: dict[str, Any] | None = None) -> dict[str, str]:
         """A table of strings."""
@@ -135,16 +135,16 @@ class Fields:
             raise RecordError(f"has {self._what}.{key} with something else than texts")
         return table
 
-    def strings(self, key: str, default: list[Any] | None = None) -> tuple[str, ...]:
+    def strings(self, key: str) -> tuple[str, ...]:
         """An array of strings."""
-        array = self.array(key, default)
+        array = self.array(key)
         if not all(isinstance(value, str) for value in array):
             raise RecordError(f"has {self._what}.{key} with something else than texts")
         return tuple(array)
 
-    def wholes(self, key: str, default: list[Any] | None = None) -> tuple[int, ...]:
+    def wholes(self, key: str) -> tuple[int, ...]:
         """An array of integers."""
-        array = self.array(key, default)
+        array = self.array(key)
         if not all(isinstance(value, int) and not isinstance(value, bool) for value in array):
             raise RecordError(f"has {self._what}.{key} with something else than whole numbers")
         return tuple(array)

@@ -56,7 +56,7 @@ def choose_progress(experiments: Iterable[Experiment], description: Description,
 
 
 def _table(*columns: str, title: str | None = None, right: Iterable[str] = ()) -> Table:
-    frame = box.SIMPLE_HEAD if (sys.stdout.encoding or "").lower().startswith("utf") else box.ASCII
+    frame = box.SIMPLE_HEAD if (sys.stdout.encoding or "utf-8").lower().startswith("utf") else box.ASCII
     table = Table(title=title, box=frame, title_justify="left", pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", no_wrap=column in right)

@@ -105,7 +105,7 @@ def _short_sockets() -> Iterator[None]:
 @contextmanager
 def _interruptions_held() -> Iterator[None]:
     """Let Ctrl-C wait, and let processes that are started inside never see it, not even while they import."""
-    if not hasattr(signal, "pthread_sigmask"):
+    if sys.platform == "win32":  # has no masks of signals
         yield
         return
     resource_tracker.ensure_running()  # when it starts, it lets interruptions through again

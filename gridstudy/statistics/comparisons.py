@@ -247,35 +247,20 @@ def skewness_limit(n: int) -> float:
 
 
 @lru_cache
-def detectable_effects(
-    *, alpha: float = ALPHA, sides: int = 2, power: float = POWER, paired: bool = True
-) -> tuple[float, ...]:
-    """The difference that a t test at `alpha` finds with `power`, for 3 to 100 seeds, in sds of the difference.
+def detectable_effects(*, alpha: float = ALPHA, paired: bool = True) -> tuple[float, ...]:
+    """The difference that a two-sided t test finds with 80 % power, for 3 to 100 seeds, in sds of the difference.
 
     By the noncentral t (Cohen 1988); without pairing two samples of n share 2n - 2 degrees of freedom.
     """
     n = np.arange(LEAST_SEEDS, MOST_SEEDS + 1, dtype=float)
     degrees = (n - 1) if paired else 2 * (n - 1)
-    noncentrality = special.nctdtrinc(degrees, 1 - power, stats.t.isf(alpha / sides, degrees))
+    noncentrality = special.nctdtrinc(degrees, 1 - POWER, stats.t.isf(alpha / 2, degrees))
     return tuple((noncentrality / np.sqrt(n)).tolist())
 
 
-def detectable_effect(n: float, *, paired: bool = True) -> float:
-    """As `detectable_effects` at 5 % two-sided and 80 % power, for one number of seeds; infinite below 3."""
-    return detectable_effects(paired=paired)[min(int(n), MOST_SEEDS) - LEAST_SEEDS] if n >= LEAST_SEEDS else np.inf
-
-
-def seeds_needed(
-    difference: Floats | float,
-    sd: Floats | float,
-    *,
-    alpha: float = ALPHA,
-    sides: int = 2,
-    power: float = POWER,
-    paired: bool = True,
-) -> Floats:
+def seeds_needed(difference: Floats | float, sd: Floats | float, *, paired: bool = True) -> Floats:
     """The fewest seeds with which the t test finds `difference`; infinite beyond 100, NaN where it is unknown."""
-    effects = np.array(detectable_effects(alpha=alpha, sides=sides, power=power, paired=paired))
+    effects = np.array(detectable_effects(paired=paired))
     ratio = np.divide(np.abs(difference), sd, out=np.full(np.shape(difference), np.nan), where=np.greater(sd, 0))
     n = LEAST_SEEDS + np.sum(effects > np.expand_dims(ratio, -1), axis=-1).astype(float)
     return np.where(np.isnan(ratio), np.nan, np.where(n > MOST_SEEDS, np.inf, n))

@@ -35,10 +35,10 @@ def confusion_table(estimates: StudyEstimates, confusions: Mapping[str, Matrix])
     return pd.DataFrame(rows, columns=list(CONFUSION_COLUMNS))
 
 
-def most_confused(confusions: pd.DataFrame, *, n_pairs: int = 5) -> pd.DataFrame:
+def most_confused(confusions: pd.DataFrame) -> pd.DataFrame:
     """The wrong predictions of each experiment that are most frequent: rows of `confusion_table`, largest first."""
     wrong = confusions[(confusions["true"] != confusions["predicted"]) & (confusions["n"] > 0)]
-    largest = wrong.sort_values("n", ascending=False, kind="stable").groupby("experiment", sort=False).head(n_pairs)
+    largest = wrong.sort_values("n", ascending=False, kind="stable").groupby("experiment", sort=False).head(5)
     order = {name: place for place, name in enumerate(confusions["experiment"].unique())}
     return largest.sort_values("experiment", key=lambda names: names.map(order), kind="stable").reset_index(drop=True)
 

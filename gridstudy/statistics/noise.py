@@ -58,7 +58,6 @@ class NoiseFloor:
     difference_sd_median: float
     difference_sd_min: float
     difference_sd_max: float
-    correlation_median: float
     resolvable_paired: float
     resolvable_unpaired: float
     source: str
@@ -82,7 +81,6 @@ def noise_floor(objectives: pd.DataFrame, *, logdir: Spread, family_size: int = 
         n_seeds,
         *_median_range(columns.sd),
         *_median_range(pairs["difference_sd"].to_numpy(float)),
-        _median_range(pairs["correlation"].to_numpy(float))[0],
         resolvable_paired=paired if is_paired(objectives) else np.nan,
         resolvable_unpaired=unpaired,
         source=spread.source,

@@ -13,6 +13,7 @@ from gridstudy.core.files import write_atomic
 from gridstudy.core.space import Hyperparameter, SearchSpace
 from gridstudy.core.trial import TrialConfig, TrialState
 from gridstudy.fashion.subject import SUBJECT
+from gridstudy.records.comparison import compare_outcomes
 from gridstudy.records.toml import FormatError, RecordError
 from gridstudy.records.trials import (
     ERROR_FILE,
@@ -161,6 +162,16 @@ def test_a_new_hyperparameter_leaves_old_records_complete(tmp_path, make_trial):
     assert trial_status(tmp_path, again).state is TrialState.COMPLETE
     other = TrialConfig(subject.name, subject.configure({**trial.configuration, "dropout": 0.5}), 0, IDENTITY)
     assert trial_status(tmp_path, other).state is TrialState.MISSING
+
+
+def test_records_from_before_and_after_a_new_hyperparameter_compare_as_equal(tmp_path, make_trial):
+    trial = make_trial()
+    complete(tmp_path / "before", trial)
+    space = SUBJECT.search_space
+    wider = SearchSpace((*space.hyperparameters, Hyperparameter("dropout", 0.0, low=0.0, high=0.9)), space.complete)
+    configuration = replace(SUBJECT, space=wider).configure(dict(trial.configuration))
+    complete(tmp_path / "after", replace(trial, configuration=configuration))
+    assert compare_outcomes(tmp_path / "before", tmp_path / "after") == []
 
 
 def _with_rate(default, first_default=None):

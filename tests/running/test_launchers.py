@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -268,6 +267,8 @@ def test_a_fork_server_that_dies_at_every_start_gets_one_line(monkeypatch):
 @pytest.mark.parametrize("n_files", [12, 13, 14])
 def test_too_few_open_files_get_one_line(tmp_path, n_files):
     def limit():
+        import resource
+
         resource.setrlimit(resource.RLIMIT_NOFILE, (n_files, n_files))
 
     done = run_script(tmp_path, DESCRIBE, "forkserver", cwd=tmp_path, preexec_fn=limit)

@@ -14,7 +14,6 @@ from gridstudy.statistics.comparisons import (
     compare_pairs,
     deficit_bounds,
     describe,
-    detectable_effect,
     detectable_effects,
     differences,
     expected_maximum,
@@ -228,9 +227,11 @@ def test_seeds_to_recommend_is_the_power_of_the_hardest_rival():
 
 @pytest.mark.parametrize("n", [3, 5, 10, 100])
 def test_detectable_effects_agree_with_statsmodels(n):
-    assert detectable_effect(n) == pytest.approx(TTestPower().solve_power(nobs=n, power=0.8, alpha=0.05), rel=1e-5)
+    assert detectable_effects()[n - 3] == pytest.approx(
+        TTestPower().solve_power(nobs=n, power=0.8, alpha=0.05), rel=1e-5
+    )
     unpaired = TTestIndPower().solve_power(nobs1=n, power=0.8, alpha=0.05) / 2**0.5
-    assert detectable_effect(n, paired=False) == pytest.approx(unpaired, rel=1e-5)
+    assert detectable_effects(paired=False)[n - 3] == pytest.approx(unpaired, rel=1e-5)
 
 
 def test_strict_levels_do_not_upset_the_noncentral_t():
@@ -246,10 +247,6 @@ def test_seeds_needed_is_the_fewest_with_enough_power():
     assert seeds_needed(np.array([0.1, 0.0]), np.array([1.0, 1.0])).tolist() == [np.inf, np.inf]
     assert np.isnan(seeds_needed(np.array([0.1, np.nan]), np.array([0.0, 1.0]))).all()
     assert [format_seeds(n) for n in (12.0, np.inf, np.nan)] == ["12", ">100", ""]
-
-
-def test_below_three_seeds_nothing_can_be_detected():
-    assert detectable_effect(2) == np.inf
 
 
 def test_expected_maximum_of_normals():
