@@ -52,7 +52,7 @@ def one_look(draw: Draw, repetitions: int) -> Tables:
 
 def any_look(draw: Draw, repetitions: int) -> Tables:
     """G2 and G5 however seeds and experiments are added."""
-    studies = 10 * repetitions
+    studies = 2 * repetitions
     yield (
         f"G5: a study without any effect claims one; at most 5 % is promised ({studies} studies a cell).",
         list(false_claims_under_adversaries(studies)),

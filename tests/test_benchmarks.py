@@ -126,7 +126,7 @@ def test_the_peak_is_that_of_the_best_library_each_of_which_is_named(monkeypatch
 
 
 def test_the_table_of_products_has_a_row_for_each_shape_and_a_ratio_for_each_kind():
-    rates = [products.Rates(torch=1e11, onednn=2.5e11, ratio=2.5)] * 3
+    rates = [products.Rates(torch=1e11, onednn=2.5e11)] * 3
     assert list(products.format_table(iter([((64, 784, 256), rates)]))) == [
         "| product (m, k, n) | torch: forward / by input / by weight | oneDNN: forward / by input / by weight "
         "| times as fast as torch |",

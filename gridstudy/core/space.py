@@ -123,7 +123,7 @@ class Hyperparameter:
         return int(value) if whole else normalise(float(value))
 
     def format(self, value: Value) -> str:
-        """A value as tables, figures and sentences call it: `1e-3` on a scale of powers of ten, else as it is."""
+        """A value as tables and figures call it: `1e-3` (but `0.3`) on a scale of powers of ten, else as it is."""
         if self.scale == "log10" and isinstance(value, int | float) and value > 0 and not isinstance(value, bool):
             return format_power(float(value))
         return format_value(value)

@@ -31,9 +31,10 @@ def format_value(value: Value) -> str:
 
 
 def format_power(value: float) -> str:
-    """A number as mantissa and power of ten: 1e-3, 2.5e4."""
+    """A number as mantissa and power of ten, 1e-3 or 2.5e4, or as it is where that is shorter: 0.3, 3, 20."""
     mantissa, _, exponent = f"{value:.9e}".partition("e")
-    return f"{float(mantissa):g}e{int(exponent)}"
+    power, plain = f"{float(mantissa):g}e{int(exponent)}", format_value(value)
+    return plain if len(plain) < len(power) else power
 
 
 def format_values(values: Mapping[str, Value]) -> str:

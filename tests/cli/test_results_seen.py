@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import itertools
 import shlex
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -398,3 +400,29 @@ def test_starts_are_put_in_order_of_time(screen: Screen) -> None:
     assert "--start needs numbers or dates such as 2024-12-31" in screen(
         "--results", source, *ACC, "lr,batch_size", "--start", "start", code=2
     )
+
+
+# --- promises ------------------------------------------------------------------------------------------------------
+
+
+def test_a_store_in_use_is_read_with_its_log_and_left_alone(tmp_path: Path, screen: Screen) -> None:
+    path = make_database("mlflow-3.5", tmp_path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("UPDATE metrics SET value = value + 0.01 WHERE key = 'metric/Accuracy'")
+        connection.commit()
+        before = content_of(tmp_path)
+        assert f"{path.name}-wal" in before
+        screen("--results", f"mlflow:{path}", "--from", "grid", "--objective", "metric/Accuracy",
+               "--hyperparameters", "lr", "--seed", "tag.seed", "--unit", "fraction")  # fmt: skip
+        assert {name: content for name, content in content_of(tmp_path).items() if "out" not in name} == before
+    assert read()["metric/Accuracy_mean"].tolist() == pytest.approx([0.71, 0.62])
+
+
+def test_claims_about_a_log_folder_decide_the_exit_code(screen: Screen) -> None:
+    claim = 'name = "w"\nhypothesis = "16 beats 8"\ncontrasts = [{better = {units1 = 16}, worse = {units1 = 8}}]\n'
+    Path("claims.toml").write_text(f"[[experiment]]\n{claim}")
+    logs = str(SAMPLES / "mltrainer-0.2.5")
+    screen("--logdir", logs, "--study", "claims.toml")
+    assert main(["--logdir", logs, "--study", "claims.toml", "--check", "--output", "out"]) == 4
+    assert "--check needs at least one hypothesis" in screen("--logdir", logs, "--check", code=2)

@@ -23,7 +23,7 @@ def labels(name: str) -> list[str]:
         ("units", ["16 x 16", "256 x 256 (baseline)", "512 x 16"]),
         ("learning_rate", ["1e-2", "5e-3", "1e-3 (baseline)", "5e-4", "1e-4", "1e-5"]),
         ("optimizer", ["SGD", "Adam (baseline)", "AdamW", "RMSprop"]),
-        ("learning_rate_per_optimizer", ["SGD, learning rate 1e-1", "SGD, momentum 0.9, learning rate 1e-2"]),
+        ("learning_rate_per_optimizer", ["SGD, learning rate 0.1", "SGD, momentum 0.9, learning rate 1e-2"]),
         ("batch_size_equal_examples", ["4", "128", "64 (baseline)"]),
         ("full_passes", ["baseline"]),
     ],

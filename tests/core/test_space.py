@@ -143,6 +143,8 @@ def test_choices_that_windows_cannot_store_get_safe_folder_names(text):
     assert not name.endswith((".", " "))
 
 
-@pytest.mark.parametrize(("value", "shown"), [(1e-3, "1e-3"), (5e-4, "5e-4"), (0.01, "1e-2"), (1.0, "1e0")])
+@pytest.mark.parametrize(
+    ("value", "shown"), [(1e-3, "1e-3"), (5e-4, "5e-4"), (0.01, "1e-2"), (0.3, "0.3"), (3.0, "3"), (2.5e4, "2.5e4")]
+)
 def test_values_on_a_scale_of_powers_of_ten_have_one_notation(value, shown):
     assert SUBJECT.search_space["learning_rate"].format(value) == shown

@@ -123,7 +123,7 @@ def test_other_units_are_shown_as_they_are():
         ("epochs", [10, 3, 5], "linear", ("3", "5", "10")),
         ("batch_size", [16, 32, 64], "log", ("16", "32", "64")),
         ("learning_rate", [1e-2, 5e-3, 1e-3], "log", ("1e-3", "5e-3", "1e-2")),
-        ("weight_decay", [0.0, 0.01, 0.3], "category", ("0", "1e-2", "3e-1")),
+        ("weight_decay", [0.0, 0.01, 0.3], "category", ("0", "1e-2", "0.3")),
         ("optimizer", ["SGD", "Adam"], "category", ("SGD", "Adam")),
     ],
 )  # fmt: skip
