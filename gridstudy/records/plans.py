@@ -174,7 +174,7 @@ def read_plan(path: Path) -> Plan:
         raise RecordError(f"does not describe an experiment ({error})") from None
     content.end()
     if not all(isinstance(table, dict) for table in plan.superseded):
-        raise RecordError("has a superseded hypothesis that is no table")
+        raise RecordError("has a superseded hypothesis that is not a table")
     return plan
 
 
@@ -234,7 +234,7 @@ def _read_objective(table: dict[str, Any]) -> Objective:
 
 def _read_hyperparameter(row: object) -> Hyperparameter:
     if not isinstance(row, dict):
-        raise RecordError("has a hyperparameter that is no table")
+        raise RecordError("has a hyperparameter that is not a table")
     try:
         return Hyperparameter(**{**row, "choices": tuple(row.get("choices", ()))})
     except TypeError as error:
