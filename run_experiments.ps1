@@ -78,11 +78,6 @@ Open no browser for TensorBoard or the report.
 The menu.
 
 .EXAMPLE
-powershell -ExecutionPolicy Bypass -File .\run_experiments.ps1
-
-The menu, in Windows PowerShell 5.1 where scripts are not allowed to run otherwise.
-
-.EXAMPLE
 ./run_experiments.ps1 -Action Quick -Seeds 3 -Yes
 
 A first look, without a question.
@@ -102,21 +97,12 @@ param(
         'Report', 'TensorBoard')]
     [string] $Action = 'Menu',
     [string[]] $Experiments = @(),
-    [string] $Seeds,
-    [string] $MostSeeds,
-    [string] $TimeLimit,
-    [string] $Study,
-    [string] $Subject,
-    [string] $Dataset,
-    [string] $DataDir,
-    [string] $Validation,
-    [string] $LogDir,
-    [string] $OutputDir,
-    [string] $Device,
-    [string] $Workers,
-    [string] $Python,
-    [switch] $Yes,
-    [switch] $NoOpen
+    [string] $Seeds, [string] $MostSeeds, [string] $TimeLimit,
+    [string] $Study, [string] $Subject,
+    [string] $Dataset, [string] $DataDir, [string] $Validation,
+    [string] $LogDir, [string] $OutputDir,
+    [string] $Device, [string] $Workers, [string] $Python,
+    [switch] $Yes, [switch] $NoOpen
 )
 
 Set-StrictMode -Version 3.0
@@ -307,13 +293,11 @@ function Open-Board {
     if ($NoOpen) { $arguments += '--no-open' }
     if (-not (Test-Approval $Interpreter $arguments)) { return }
     Write-Host 'Starting TensorBoard ...'
-    $start = New-Object System.Diagnostics.ProcessStartInfo
-    $start.FileName = $Interpreter
-    $start.Arguments = @($arguments | ForEach-Object { '"' + $_.Replace('"', '\"') + '"' }) -join ' '
-    $start.WorkingDirectory = $PSScriptRoot
-    $start.UseShellExecute = $false
-    $start.RedirectStandardInput = $true
-    $start.RedirectStandardOutput = $true
+    $start = New-Object System.Diagnostics.ProcessStartInfo -Property @{
+        FileName = $Interpreter; WorkingDirectory = $PSScriptRoot; UseShellExecute = $false
+        Arguments = @($arguments | ForEach-Object { '"' + $_.Replace('"', '\"') + '"' }) -join ' '
+        RedirectStandardInput = $true; RedirectStandardOutput = $true
+    }
     $script:Board = [System.Diagnostics.Process]::Start($start)
     $line = $Board.StandardOutput.ReadLineAsync()
     while (-not $line.IsCompleted) { Start-Sleep -Milliseconds 100 }
@@ -410,7 +394,8 @@ function Invoke-MenuEntry {
     $script:Refused = $Chosen.Clone()
     if ($Key -eq 'o') { Read-Choice }
     elseif ($Key -eq '7') { Invoke-Own }
-    elseif ($Key -eq 't') { if ($Board) { Close-Board } else { Open-Board } }
+    elseif (($Key -eq 't') -and $Board) { Close-Board; Write-Host 'TensorBoard has stopped.' }
+    elseif ($Key -eq 't') { Open-Board }
     elseif (-not $keys.ContainsKey($Key)) { Write-Host "'$Key' is not on the menu" -ForegroundColor Yellow }
     else {
         $experiment = @()

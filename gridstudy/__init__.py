@@ -1,6 +1,6 @@
 """Hyperparameter studies of neural networks whose conclusions hold.
 
-What a subject of one's own and a notebook need:
+Define a subject of your own, run it and analyse it:
 
     import gridstudy as gs
 

@@ -253,7 +253,7 @@ def test_readme_shows_what_its_python_prints(monkeypatch):
 # --- dependencies --------------------------------------------------------------------------------------------------
 
 IMPORT_NAMES = {"tomli-w": "tomli_w", "mads-datasets": "mads_datasets", "protobuf": "google"}
-OPTIONAL = {"ray", "psutil", "mlflow", "optuna", "pyarrow"}
+OPTIONAL = {"ray", "psutil", "optuna", "pyarrow"}
 PINNED_FOR_OTHERS = {"sqlalchemy"}
 """Held back for the sake of mltrainer's mlflow, and imported by nobody of ours."""
 

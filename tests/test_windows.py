@@ -107,7 +107,7 @@ def test_a_study_whose_workers_are_spawned_has_the_same_bits(tmp_path, small_dat
     (tmp_path / "spawned.py").write_text(program)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for name, start in (("spawn", ["spawned.py"]), ("usual", ["-m", "gridstudy", "run"])):
-        command = [sys.executable, *start, *arguments, "--workers", "2", "--logdir", name]
+        command = [sys.executable, *start, *arguments, "--workers", "1", "--logdir", name]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert "3 of 3 trials complete, 3 of them trained now" in done.stdout

@@ -29,21 +29,31 @@ if TYPE_CHECKING:
 COMPLETE, INTERRUPTED = 0, 130
 MOST_PROBLEMS = 50
 
-DESCRIPTION = "Draw the conclusions: from the logs to tables, figures and a report."
+DESCRIPTION = "Analyse the logs of a study: write tables, figures and a report."
 EPILOG = """\
-writes into the output folder: report.md (yours to write in: only its computed blocks are refreshed), report.html,
-experiment_summary.csv, tables/ with trials.csv, comparisons.csv, verdicts.csv and more, visualizations/
+writes into the output folder:
+  report.md (yours to edit: only its computed blocks are refreshed),
+  report.html, experiment_summary.csv, tables/ and visualizations/
 
 examples:
-  {command}                                  modellogs/ -> report, tables and figures here
-  {command} --logdir ../old_logs --output old    logs of other programs are read too
-  {command} --margin 1                       differences up to one percentage point do not matter
-  {command} --if-outdated                    as little as it takes to have a report of the logs as they are
-  {command} --format pdf                     figures for print; the report shows PNG copies
-  {command} --results runs.csv               propose what each column of somebody's results is
-  {command} --results runs.csv --objective acc --hyperparameters lr,layers --seed seed --unit fraction
+  {command}
+      analyse modellogs/ and write into this folder
+  {command} --logdir ../old_logs --output old
+      logs of other programs are read too
+  {command} --margin 1
+      differences up to one percentage point do not matter
+  {command} --if-outdated
+      only if the logs are newer than the report
+  {command} --format pdf
+      figures for print; the report shows PNG copies
+  {command} --results runs.csv
+      propose a role for each column of a table of results
+  {command} --results runs.csv --objective acc \\
+      --hyperparameters lr,layers --seed seed --unit fraction
 
-exit code: 0 done, 2 bad usage or nothing to analyse, 130 interrupted; with --check also 3 or 4
+exit code:
+  0 done, 2 bad usage or nothing to analyse, 130 interrupted;
+  with --check also 3 or 4
 """
 
 

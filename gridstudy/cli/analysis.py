@@ -91,7 +91,8 @@ def write_results(findings: Findings, output: Path, *, format: str) -> list[str]
         notes = write_report(findings, output, figures=figures)
     except OSError as error:
         raise StudyError(f"cannot write {error.filename or output}: {error.strerror or error}") from None
-    written = f"wrote report.md, report.html, {len(paths)} tables and {len(figures)} figures to {output.resolve()}"
+    drawn = f"{len(figures)} {'figure' if len(figures) == 1 else 'figures'}"
+    written = f"wrote report.md, report.html, {len(paths)} tables and {drawn} to {output.resolve()}"
     return [*notes, written]
 
 

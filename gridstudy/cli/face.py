@@ -27,12 +27,12 @@ def run(
     workers: int | None = None,
     device: str = "auto",
 ) -> Summary:
-    """Train what is missing of a study and return what is there at the end; run it again to resume.
+    """Train the missing trials of a study and return a summary; call it again to resume.
 
     `subject` is a Subject, the path of a file that defines one, or None for MLPs on Fashion-MNIST. `experiments` are
     names of the subject's experiments or groups, or tables as in its `experiments` (default: all). `seeds` is a number
     of replicates, or the seeds. A Subject that is not in a file trains in this process, one trial at a time. Raises
-    StudyError for what the caller can mend.
+    StudyError for mistakes that the caller can correct.
     """
     from gridstudy.cli.study import StudyRun
     from gridstudy.core.selection import select_experiments
@@ -83,13 +83,13 @@ def analyse(
     unit: str | None = None, minimise: bool = False, folds: int | None = None, margin: float | None = None,
     output: str | Path | None = None,
 ) -> Findings | ResultFindings:  # fmt: skip
-    """Estimate all that a log directory or a DataFrame says; with `output`, write tables, figures and report there too.
+    """Analyse a log directory or a DataFrame; with `output`, also write tables, figures and a report there.
 
-    `margin` is the difference that does not matter: in percentage points where the objective is a fraction, else in its
-    unit. Of a log directory, `findings.estimates.summary`, `.comparisons` and `.verdicts` are DataFrames. A DataFrame
-    has a row per run of some other program; the names of its columns are given as `python analyze_results.py --results`
-    takes them, and `findings.estimates.configurations`, `.comparisons` and `.effects` are DataFrames. Raises StudyError
-    where there is nothing to analyse.
+    `margin` is the difference that does not matter: in percentage points where the objective is a fraction, else in
+    its unit. For a log directory, `findings.estimates.summary`, `.comparisons` and `.verdicts` are DataFrames. A
+    DataFrame as the source has a row per run of another program; its columns are named as for `python
+    analyze_results.py --results`, and `findings.estimates.configurations`, `.comparisons` and `.effects` are
+    DataFrames. Raises StudyError where there is nothing to analyse.
     """
     if not isinstance(source, (str, Path)):
         options = ResultOptions(

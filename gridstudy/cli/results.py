@@ -37,13 +37,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--study", metavar="FILE", help="a TOML file with a [results] table of these options, and hypotheses")
     add("--objective", metavar="A,B", help="the first of these columns that a run has, or a pattern: 'split*_score'")
     add("--hyperparameters", metavar="A,B", help="the columns whose values are compared")
-    add("--ignore", metavar="A,B", help="columns that are no settings, although runs alike in all else differ in them")
-    add("--seed", metavar="COLUMN", help="pairs rows that share it")
-    add("--block", metavar="COLUMN", help="session or machine: pairs rows that share it")
+    add(
+        "--ignore",
+        metavar="A,B",
+        help="columns that are not settings, although like runs differ in them",
+    )
+    add("--seed", metavar="COLUMN", help="column of the seed: rows with the same seed are paired")
+    add("--block", metavar="COLUMN", help="column of the session or machine: rows that share it are paired")
     add("--start", metavar="COLUMN", help="when a run started; known for MLflow, Optuna and log folders")
-    add("--by", metavar="COLUMN", help="data set or task: an analysis for each, and one over them")
+    add("--by", metavar="COLUMN", help="column of the data set or task: one analysis for each and one across them")
     add("--folds", metavar="K", help="the replicates are folds of K-fold cross-validation")
-    add("--epoch", metavar="COLUMN", help="there is a row per epoch or step")
+    add("--epoch", metavar="COLUMN", help="column of the epoch or step, if there is a row for each")
     add("--at", metavar="WHEN", help="last, best or the number of an epoch (default: last)")
     add("--cost", metavar="COLUMN", help="recommend the cheapest of those within the margin by this column")
     add("--where", metavar="COLUMN=VALUE", action="append", help="only these rows, or COLUMN!=VALUE; repeatable")
@@ -124,7 +128,7 @@ def proposal_lines(table: RunTable, *, choice: str | None, program: str) -> Iter
     yield ""
     yield from _role_lines(roles)
     yield ""
-    yield "Nothing was analysed. If these roles are right (a column that is no setting goes to --ignore), paste:"
+    yield "Nothing was analysed. If these roles are right (give columns that are not settings to --ignore), paste:"
     command = suggested_command(table, roles, program=program)
     name = shlex.quote(table.source)
     yield command.replace(name, f"{name} --from {shlex.quote(choice)}", 1) if choice else command

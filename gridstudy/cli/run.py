@@ -102,7 +102,7 @@ def find_subject(arguments: argparse.Namespace) -> SubjectSource:
         "--validation": arguments.validation != "holdout",
     }  # fmt: skip
     for option in (option for option, is_given in given.items() if is_given):
-        raise StudyError(f"{option} is about the built-in data, and a subject of your own has its own; leave it out")
+        raise StudyError(f"{option} selects built-in data, but a subject of your own brings its own data; leave it out")
     return source_of_file(arguments.subject)
 
 
@@ -153,7 +153,7 @@ def _run_study(
     from gridstudy.running import console
 
     if arguments.confirm and arguments.seeds is not None:
-        raise StudyError("--confirm takes as many fresh seeds as the selection had; leave --seeds out")
+        raise StudyError("--confirm always uses as many fresh seeds as the selection had; leave --seeds out")
     until = arguments.until or ("decided" if arguments.until_decided else "")
     if until and arguments.confirm:
         raise StudyError("--confirm runs one look on fresh seeds, so it does not go with --until or --until-decided")

@@ -17,25 +17,36 @@ if TYPE_CHECKING:
 DEFAULT_SEEDS = 5
 DEFAULT_MOST_SEEDS = 80
 
-DESCRIPTION = "Run the hyperparameter study: choose experiments, train what is missing, report what came out."
+DESCRIPTION = "Run a hyperparameter study: train what is missing and report the results."
 EPILOG = """\
-experiments and groups of the built-in subject:
-  epochs units batch_size depth learning_rate optimizer combined   the seven; --list shows what each asks
-  all (the default: these seven), quick (all but units), follow-up (what the seven cannot answer)
+experiments of the built-in subject:
+  epochs, units, batch_size, depth, learning_rate, optimizer, combined
+groups:
+  all: these seven, the default
+  quick: all but units
+  follow-up: six experiments that repair or extend the seven
 
 examples:
-  {command}                          all seven experiments, five seeds each
-  {command} quick --seeds 3          a first look
-  {command} epochs --seeds 10        add five seeds to what is there
+  {command}
+      all seven experiments, five seeds each
+  {command} quick --seeds 3
+      a first look
+  {command} epochs --seeds 10
+      add five seeds to the first five
   {command} epochs --set train_steps=782
-  {command} --until-decided          until all hypotheses are decided, at 80 seeds at most
-  {command} --status                 what there is, what is missing, how old the report is
-  {command} --dry-run                what would run, and for how long
-  {command} --data-dir ../shared/fashion-mnist
-  {command} --subject examples/digits.py    a subject of your own
+      another value of a fixed hyperparameter
+  {command} --until-decided
+      add seeds until every hypothesis is decided, up to 80
+  {command} --status
+      what is complete and missing
+  {command} --dry-run
+      what would run, and for how long
+  {command} --subject examples/digits.py
+      a subject of your own
 
-exit code: 0 all trials complete, 1 some trial failed, 2 bad usage or data, 3 the answer to --ask was no,
-130 interrupted, 143 terminated
+exit code:
+  0 all trials complete, 1 some trial failed, 2 bad usage or data,
+  3 the answer to --ask was no, 130 interrupted, 143 terminated
 """
 
 
@@ -48,46 +59,47 @@ def build_parser(command: str = "python grid_search_experiments.py") -> argparse
     add = parser.add_argument
     add("experiments", nargs="*", metavar="EXPERIMENT",
         help="experiments or groups, by name or by the number that --list shows (default: all)")  # fmt: skip
-    add("--seeds", metavar="N", help="replicates per configuration, or a range like 10-19 (default: 5)")
+    add("--seeds", metavar="N", help="number of seeds per configuration, or a range of seeds like 10-19 (default: 5)")
     add("--until-decided", action="store_true",
         help="after the first look, add seeds for undecided hypotheses only, look by look")  # fmt: skip
     add("--until", choices=["decided", "recommended"],
         help="as --until-decided, or race the configurations until one can be recommended")  # fmt: skip
-    add("--most-seeds", metavar="N", help="the last look of --until is at so many seeds at most (default: 80)")
+    add("--most-seeds", metavar="N", help="the last look of --until is at this many seeds or fewer (default: 80)")
     add("--time-limit", metavar="TIME",
         help="start no trial after this time, like 90s, 30m or 2h; running ones finish (default: none)")  # fmt: skip
     add("--subject", type=to_path, metavar="FILE.py",
         help="a subject of your own; see examples/digits.py (default: MLPs on Fashion-MNIST)")  # fmt: skip
     add("--study", type=to_path, metavar="FILE.toml", help="run experiments of your own; see examples/own_study.toml")
     add("--data-dir", type=to_path, metavar="DIR", help="folder with Fashion-MNIST (IDX files or fashionmnist.pt)")
-    add("--dataset", choices=["auto", "fashion-mnist", "garments", "garments-small"], default="auto",
-        help="auto: real data where it can be had, else the built-in garments (default: auto)")  # fmt: skip
+    add("--dataset", choices=["auto", "fashion-mnist", "garments", "garments-small"], default="auto", metavar="NAME",
+        help="fashion-mnist, garments, garments-small or auto: real data if available, otherwise the built-in garments "
+        "(default: auto)")  # fmt: skip
     add("--validation", choices=["holdout", "test"], default="holdout",
-        help="what chooses: 10,000 images held out of training, or, as in the course, the test images "
-        "(default: holdout)")  # fmt: skip
+        help="images that choose between configurations: 10,000 held out of training or, as in the course, the "
+        "test images (default: holdout)")  # fmt: skip
     add("--logdir", type=to_path, default=Path("modellogs"), metavar="DIR", help="where logs go (default: modellogs)")
     add("--workers", metavar="N", help="trials at a time (default: the CPU cores; 4 on a GPU)")
     add("--trial-timeout", metavar="TIME",
-        help="end a trial that takes longer, like 90s, 10m or 2h, and try it once more (default: 20 times the "
+        help="time limit of a trial, like 90s, 10m or 2h; one that exceeds it is retried once (default: 20 times the "
         "estimate, at least 2 minutes)")  # fmt: skip
     add("--launcher", choices=["local", "ray"], default="local",
-        help="processes of this machine, or tasks of Ray, which may have many machines (default: local)")  # fmt: skip
+        help="run trials as processes on this machine, or as tasks of a Ray cluster (default: local)")  # fmt: skip
     add("--ray-address", metavar="ADDRESS",
-        help="a Ray cluster, like auto, HOST:6379 or ray://HOST:10001 (default: a Ray of its own, here)")  # fmt: skip
-    add("--gpus-per-trial", metavar="F", help="the part of a GPU that each trial gets on Ray, up to 1 (default: none)")
+        help="a Ray cluster, like auto, HOST:6379 or ray://HOST:10001 (default: start Ray here)")  # fmt: skip
+    add("--gpus-per-trial", metavar="F", help="fraction of a GPU for each trial on Ray, up to 1 (default: none)")
     add("--mlflow", nargs="?", const="", metavar="URI",
-        help="a run in MLflow per trial too (URI by default: a SQLite database, LOGDIR/mlflow.db)")  # fmt: skip
+        help="also log each trial as an MLflow run (default URI: a SQLite database, LOGDIR/mlflow.db)")  # fmt: skip
     add("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto", help="where to train (default: auto)")
     add("--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
-        help="override a fixed hyperparameter; the experiment then has a name of its own; repeatable")  # fmt: skip
+        help="override a fixed hyperparameter; the experiment gets its own name; repeatable")  # fmt: skip
     add("--confirm", action="store_true",
         help="rerun the configurations that may be the best on as many fresh seeds, 1000 and up")  # fmt: skip
-    add("--dry-run", action="store_true", help="show every trial, the budgets and the time it would take; run nothing")
+    add("--dry-run", action="store_true", help="show every trial, the budgets and the estimated time; train nothing")
     add("--ask", action="store_true", help="show what is missing and how long it takes, and ask before training it")
-    add("--list", action="store_true", help="list the experiments; with names, show all about them")
+    add("--list", action="store_true", help="list the experiments; with names, show their details")
     add("--status", action="store_true",
-        help="show how far the log directory is and how old the report; trains and times nothing")  # fmt: skip
-    add("--short", action="store_true", help="with --status: two lines, what there is and the options in force")
+        help="show what is complete and missing, and whether the report is up to date; train nothing")  # fmt: skip
+    add("--short", action="store_true", help="with --status: print only two lines, the state and the options in force")
     add("--output", type=to_path, metavar="DIR",
         help="with --status: where the report is (default: this folder)")  # fmt: skip
     add("--compare", nargs=2, type=to_path, metavar=("A", "B"), help="compare the outcomes of two log directories")

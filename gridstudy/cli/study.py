@@ -345,7 +345,7 @@ class StudyRun:
         assert self.mlflow is not None
         return MLflowProgress(
             progress, uri=self.mlflow, logdir=self.logdir, experiments=self.experiments,
-            objective=self.subject.objective, warn=self.warn,
+            description=self.description, warn=self.warn,
         )  # fmt: skip
 
     def _launch(self, device: str, lock: Lock) -> tuple[Callable[..., Any], Launcher]:

@@ -37,6 +37,21 @@ def label_values(values: Mapping[str, Value], description: Description) -> str:
     return _label(values, list(values), description)
 
 
+def short_label(label: str) -> str:
+    """An arm's name without the mark of the baseline, and without its description (`wide: ...`)."""
+    return label.removesuffix(BASELINE).partition(": ")[0]
+
+
+def tell_apart(first: str, second: str) -> tuple[str, str, str]:
+    """The short names of two arms without the settings that they share, and these settings."""
+    sides = [short_label(side).split(", ") for side in (first, second)]
+    shared = [part for part in sides[0] if part in sides[1]]
+    own = [", ".join(part for part in side if part not in shared) for side in sides]
+    if not all(own):
+        return ", ".join(sides[0]), ", ".join(sides[1]), ""
+    return own[0], own[1], ", ".join(shared)
+
+
 def _label(values: Mapping[str, Value] | Configuration, names: Sequence[str], description: Description) -> str:
     if not names:
         return "baseline"

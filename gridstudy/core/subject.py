@@ -1,4 +1,4 @@
-"""The subject: what is studied. A search space, a way to train, budgets, and data."""
+"""A subject: the search space, training function, budgets and data of a study."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Objective:
 
     A `fraction` lies from 0 to 1 and is shown in percent and percentage points; any other unit is shown as it is, and
     then a margin, up to which differences do not matter, must be given. `chance` is the score of guessing. `quantity`
-    is what a difference is a difference of, in the names of columns; `test_name` is the score on the test split.
+    names differences in columns, as in `accuracy_difference`; `test_name` is the score on the test split.
     """
 
     name: str = "score"
@@ -62,7 +62,7 @@ class Objective:
 
     @property
     def sign(self) -> int:
-        """What a score is multiplied with so that higher is better."""
+        """1 if higher scores are better, -1 if lower ones are."""
         return 1 if self.maximise else -1
 
     @property
@@ -87,7 +87,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Data:
-    """What trials are trained and scored on, prepared once.
+    """The data that trials are trained and scored on, prepared once.
 
     `content` is handed to `train` and must be picklable. `sizes` counts the examples of the splits (train, validation,
     test); `notes` are shown wherever results are; `labels` mark every output, as a warning does.
@@ -107,13 +107,14 @@ TrainMany = Callable[[Sequence[TrialConfig], Any, Sequence[Path], str, Sequence[
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What is studied: the one object that a file for --subject defines, under the name `subject`.
+    """A subject of a study; a file for --subject defines one under the name `subject`.
 
     `train(trial, data, folder, device, report)` trains one trial on the content of `data`, may write logs to `folder`
     and returns an Outcome; it may call `report` after each epoch. `prepare()` returns the Data. `budgets` and `cost`
-    take the resolved hyperparameters: totals of a trial, and what "cheapest" means. `epochs` names the hyperparameter
-    that is the number of epochs, if there is one. `families` lists experiments whose hypotheses are corrected together.
-    Raise `training_version` whenever a change of the code changes the outcome of a trial.
+    take the resolved hyperparameters and return the totals of a trial and its cost, by which the cheapest is chosen.
+    `epochs` names the hyperparameter that is the number of epochs, if there is one. `families` lists experiments whose
+    hypotheses are corrected together. Raise `training_version` whenever a change of the code changes the outcome of a
+    trial.
 
     The rest is optional. `packages` are those whose versions are recorded. `choose_device(requested)` returns a device
     and the reason. `set_up_worker()` is called once in every worker. `estimate_seconds` times a few steps for the dry
@@ -197,7 +198,7 @@ class Subject:
         )  # fmt: skip
 
     def describe(self, data: Data) -> Description:
-        """What the analysis must know of this subject and these data."""
+        """Return the description of this subject and these data for the analysis."""
         return Description(
             subject=self.name, objective=self.objective, hyperparameters=self.search_space.hyperparameters,
             epochs=self.epochs, sizes=dict(data.sizes), labels=data.labels, class_names=data.class_names,
@@ -206,7 +207,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Description:
-    """What the analysis must know of a subject; the runner writes it into every plan."""
+    """The part of a subject that the analysis needs; the runner writes it into every plan."""
 
     subject: str
     objective: Objective

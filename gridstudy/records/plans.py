@@ -176,7 +176,7 @@ def read_plan(path: Path) -> Plan:
         raise RecordError(f"does not describe an experiment ({error})") from None
     content.end()
     if not all(isinstance(table, dict) for table in plan.superseded):
-        raise RecordError("has a superseded hypothesis that is no table")
+        raise RecordError("has a superseded hypothesis that is not a table")
     return plan
 
 
@@ -244,7 +244,7 @@ KINDS: Mapping[str, tuple[type, ...]] = {
 def _construct(kind: type[T], row: object, *, what: str) -> T:
     """Make an Objective or a Hyperparameter of a table whose values have the types of its fields."""
     if not isinstance(row, dict):
-        raise RecordError(f"has {what} that is no table")
+        raise RecordError(f"has {what} that is not a table")
     table = Fields(row, what=what)
     kinds = {f.name: KINDS[str(f.type)] for f in fields(kind)}  # type: ignore[arg-type]
     values = {name: table.any_of(name, kinds[name]) for name in kinds if name in row}

@@ -156,7 +156,7 @@ def _read_curves(table: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
     curves = {}
     for name, values in table.items():
         if not isinstance(values, list):
-            raise RecordError(f"has outcome.curves.{name} that is no array")
+            raise RecordError(f"has outcome.curves.{name} that is not an array")
         curves[name] = tuple(number(value, what=f"outcome.curves.{name}") for value in values)
     if len({len(values) for values in curves.values()}) > 1 or not all(curves.values()):
         raise RecordError("has curves that are empty or of unlike lengths")

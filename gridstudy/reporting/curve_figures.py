@@ -111,7 +111,8 @@ def draw_curves(
     blank(ax)
     colours = curve_colours(len(bands), ordered=ordered)
     for band, colour in zip(bands, colours, strict=True):
-        ax.plot(band.epochs, band.seeds.T, color=colour, alpha=0.3, linewidth=0.7, label="_seed", zorder=1)
+        faint = 0.3 * min(1.0, (10 / len(band.seeds)) ** 0.5)
+        ax.plot(band.epochs, band.seeds.T, color=colour, alpha=faint, linewidth=0.7, label="_seed", zorder=1)
         sns.lineplot(
             x=band.epochs, y=band.mean, color=colour, linewidth=2, errorbar=None, ax=ax, legend=False, zorder=3
         )

@@ -11,6 +11,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from gridstudy.reporting.phrases import verdict_word
 from gridstudy.reporting.plotting import (
     BLUE,
     GREEN,
@@ -128,7 +129,7 @@ def _write_forest(ax: Axes, rows: pd.DataFrame, unit: Unit) -> None:
         color = VERDICTS[row["verdict"]][0]
         if np.isfinite(row["heading"]):
             _write(ax, row["heading"], 8 - left, spoken(row["experiment"]), weight="bold")
-            _write(ax, row["heading"], 8, row["verdict"], weight="bold", color=color, beyond=True)
+            _write(ax, row["heading"], 8, verdict_word(row["verdict"]), weight="bold", color=color, beyond=True)
             _write(ax, row["heading"], -6, row["heading_note"], color=RED, beyond=True, align="right")
         _write(ax, row["place"], 18 - left, row["contrast"])
         words = unit.show_difference(row["difference"], row["low"], row["high"]).replace(unit.points, "", 1)
@@ -158,11 +159,14 @@ def forest_figures(study: StudyEstimates) -> Iterator[Figure]:
         return
     ax = draw_forest(rows, unit, margin=study.margin)
     present = [verdict for verdict in VERDICTS if (rows["verdict"] == verdict).any()]
-    marks = [legend_mark(v, Style(VERDICTS[v][0], VERDICTS[v][1], VERDICTS[v][0], ""), line=True) for v in present]
+    marks = [
+        legend_mark(verdict_word(v), Style(VERDICTS[v][0], VERDICTS[v][1], VERDICTS[v][0], ""), line=True)
+        for v in present
+    ]
     band = Patch(color=BLUE, alpha=0.12, linewidth=0, label="within the margin")
     legend_below(drawing_of(ax), [*marks, band])
     told = rows.drop_duplicates("experiment")["verdict"].value_counts()
-    counts = ", ".join(f"{told[verdict]} {verdict}" for verdict in present)
+    counts = ", ".join(f"{told[verdict]} {verdict_word(verdict)}" for verdict in present)
     margin = unit.show_difference(study.margin).lstrip("+")
     yield Figure(
         "0_forest", "forest", "Which hypotheses hold?",
@@ -179,5 +183,5 @@ def forest_figures(study: StudyEstimates) -> Iterator[Figure]:
 
 def _forest_words(row: Row, unit: Unit) -> str:
     apart = unit.show_difference(row["difference"], row["low"], row["high"])
-    words = f"{', '.join(row['contrast'].splitlines())}: {apart}, n = {row['n']:.0f}, {row['verdict']}"
+    words = f"{', '.join(row['contrast'].splitlines())}: {apart}, n = {row['n']:.0f}, {verdict_word(row['verdict'])}"
     return f"{words}, {row['heading_note']}" if row["heading_note"] else words

@@ -287,11 +287,12 @@ def interaction_figures(estimate: ExperimentEstimate, cells: pd.DataFrame, study
         if part["mean"].notna().sum() < 2:
             continue
         suffix = f"_{first}_x_{second}" if len(pairs) > 1 else ""
-        lines = read_interaction(part, study)
+        lines, (along, split) = read_interaction(part, study), interaction_sides(part, study)
         n_unstable = int((part["n_diverged"] > 0).sum())
         unstable = [f"{n_unstable} unstable cells left out"] * bool(n_unstable)
         yield Figure(
-            f"interaction_{plain_name(name)}{suffix}", "interaction", experiment_title(estimate),
+            f"interaction_{plain_name(name)}{suffix}", "interaction",
+            f"Does the effect of {along.title} depend on {split.title}?",
             caption(estimate, study, "each panel shows one line with its intervals and the others pale behind it",
                     "parallel lines would mean no interaction", *unstable),
             f"{study.description.objective.label.capitalize()} against {lines.scale.title}, a panel for each of "

@@ -87,26 +87,25 @@ td[style*="right"] { text-align: right; white-space: nowrap; }
   .spot { display: none; }
   table { font-size: 7pt; } th, td { padding: .1rem .25rem; }
   .table { overflow: visible; }
-  .first-page { font-size: 8pt; line-height: 1.25; }
+  .first-page { font-size: 7.5pt; line-height: 1.2; }
   .first-page summary { margin-top: .3rem; }
   .first-page p, .first-page ul { margin: .2rem 0; }
   .first-page .picture { margin: .2rem 0; }
-  .first-page img { max-height: 7.5cm; }
+  .first-page img { max-height: 10cm; }
 }
 """.strip()
 SCRIPT = """
-const number = cell => { const found = cell.textContent.replace(/,/g, "").match(/-?\\d+(\\.\\d+)?(e[-+]?\\d+)?/i);
-  return found ? parseFloat(found[0]) : NaN; };
-const compare = (a, b, at) => { const x = number(a.cells[at]), y = number(b.cells[at]);
-  return Number.isNaN(x) || Number.isNaN(y)
-    ? Number.isNaN(x) - Number.isNaN(y) || a.cells[at].textContent.localeCompare(b.cells[at].textContent) : x - y; };
+const number = text => parseFloat((text.replace(/,/g, "").match(/^[<>]? ?([-+]?\\d.*)/) || [])[1]);
+const compare = (a, b) => { const x = number(a), y = number(b);
+  return Number.isNaN(x) - Number.isNaN(y) || x - y || a.localeCompare(b, undefined, { numeric: true }); };
 for (const head of document.querySelectorAll("th")) {
   head.dataset.sort = "";
   head.title = "Click to sort";
   head.addEventListener("click", () => {
     const down = head.getAttribute("aria-sort") === "ascending";
     const body = head.closest("table").tBodies[0], at = head.cellIndex;
-    const rows = [...body.rows].sort((a, b) => (down ? -1 : 1) * compare(a, b, at));
+    const rows = [...body.rows]
+      .sort((a, b) => (down ? -1 : 1) * compare(a.cells[at].textContent, b.cells[at].textContent));
     for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     body.append(...rows);

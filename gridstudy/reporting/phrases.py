@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from gridstudy.core.subject import Objective
+from gridstudy.statistics.verdicts import CANNOT_TELL
 
 MOST_NAMES = 4
 """Beyond so many, names are not enumerated."""
@@ -103,6 +104,11 @@ def difference_unit(objective: Objective) -> str:
     return "points" if objective.is_fraction else objective.unit
 
 
+def margin_words(objective: Objective, margin: float) -> Prose:
+    """A margin as it was given: `0.5 points`."""
+    return Prose(f"{100 * margin if objective.is_fraction else margin:g} {difference_unit(objective)}".rstrip())
+
+
 def _bounds(numbers: Iterable[str]) -> str:
     low, high = numbers
     return "" if "nan" in (low, high) else f" [{low}, {high}]"
@@ -152,6 +158,11 @@ def amount(value: float) -> str:
 def of(part: int, whole: int, noun: str, plural: str | None = None) -> Prose:
     """`3 of 7 hypotheses`."""
     return Prose(f"{part} of {count(whole, noun, plural)}")
+
+
+def verdict_word(verdict: str) -> str:
+    """A verdict as a reader is told it; in the tables an undecided one is `cannot tell`."""
+    return "undecided" if verdict == CANNOT_TELL else verdict
 
 
 def enumeration(parts: Sequence[str]) -> Prose:

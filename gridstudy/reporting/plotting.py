@@ -21,11 +21,12 @@ from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from gridstudy.core.labels import BASELINE
+from gridstudy.core.labels import BASELINE, tell_apart
 from gridstudy.core.space import Hyperparameter
 from gridstudy.core.subject import Description, Objective
 from gridstudy.core.values import Value, format_value
 from gridstudy.records.tables import FOREIGN
+from gridstudy.reporting.phrases import verdict_word
 from gridstudy.statistics.estimates import ExperimentEstimate, StudyEstimates
 
 WIDTH = 8.0
@@ -236,7 +237,7 @@ def finding(estimate: ExperimentEstimate, description: Description) -> str:
         for c, sides in zip(verdict.contrasts, contrast_words(estimate), strict=True)
         if np.isfinite(c.difference)
     ]
-    return ". ".join([f"Hypothesis: {verdict.verdict}{labels}", *["; ".join(steps)] * bool(steps)]) + "."
+    return ". ".join([f"Hypothesis: {verdict_word(verdict.verdict)}{labels}", *["; ".join(steps)] * bool(steps)]) + "."
 
 
 def contrast_words(estimate: ExperimentEstimate) -> list[str]:
@@ -249,13 +250,9 @@ def contrast_words(estimate: ExperimentEstimate) -> list[str]:
 
 
 def _against(first: str, second: str, *, word: str) -> str:
-    """Two arms, what they share once and in brackets; of a name with its description (`wide: ...`) the name."""
-    sides = [side.removesuffix(BASELINE).partition(": ")[0].split(", ") for side in (first, second)]
-    shared = [part for part in sides[0] if part in sides[1]]
-    own = [", ".join(part for part in side if part not in shared) for side in sides]
-    if not all(own):
-        return f" {word} ".join(", ".join(side) for side in sides)
-    return f" {word} ".join(own) + (f" ({', '.join(shared)})" if shared else "")
+    """Two arms, and what they share once and in brackets."""
+    first, second, shared = tell_apart(first, second)
+    return f"{first} {word} {second}" + (f" ({shared})" if shared else "")
 
 
 def arm_name(estimate: ExperimentEstimate, configuration: str) -> str:

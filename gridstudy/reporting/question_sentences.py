@@ -75,8 +75,8 @@ def interaction_sentence(findings: Findings) -> Prose:
     survive = of(len(found.survivors), found.n_tested, "interaction")
     return Prose(
         f"{survive} tested {'is' if len(found.survivors) == 1 else 'are'} significant after Holm's correction. The "
-        f"largest is {code(first.term)} in {code(first.experiment)}: "
-        + (direction(findings, first) or f"omega squared {percent(first.omega_squared)}.")
+        f"largest is {code(first.term)} in {code(first.experiment)}. "
+        + (direction(findings, first) or f"Its omega squared is {percent(first.omega_squared)}.")
     )
 
 
@@ -98,7 +98,7 @@ def direction(findings: Findings, interaction: Interaction) -> Prose:
     first = interaction.effects[0]
     changes = [effect_phrase(findings, effect) for effect in interaction.effects if effect.axis == first.axis]
     start, end = (_value(findings, first.axis, value) for value in (first.start, first.end))
-    return Prose(f"Going from {plain(axis(findings, first.axis))} {start} to {end} {enumeration(changes)}.")
+    return Prose(f"Changing {plain(axis(findings, first.axis))} from {start} to {end} {enumeration(changes)}.")
 
 
 def effect_phrase(findings: Findings, effect: SimpleEffect) -> Prose:

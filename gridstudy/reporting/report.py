@@ -17,7 +17,7 @@ import pandas as pd
 from gridstudy.core.errors import StudyError
 from gridstudy.core.files import read_bytes, write_atomic
 from gridstudy.records.tables import FOREIGN
-from gridstudy.reporting import phrases, question_sentences, result_sentences, summary
+from gridstudy.reporting import phrases, question_sentences, result_sentences, summary, verdict_sentences
 from gridstudy.reporting.blocks import ReportError, block_name, merge_report, short_hash, stamp_blocks
 from gridstudy.reporting.page import make_html
 from gridstudy.reporting.phrases import Prose, enumeration, finalize, plain
@@ -80,6 +80,7 @@ def fill_template(findings: Findings, folder: Path, *, figures: Mapping[str, Fig
         questions=question_sentences,
         results=result_sentences,
         summary=summary,
+        verdicts=verdict_sentences,
     )
     return stamp_blocks(re.sub(r"\n{3,}", "\n\n", text))
 

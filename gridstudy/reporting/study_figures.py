@@ -318,9 +318,6 @@ def _mark_grid(ax: Axes, search: RandomSearchAnswer, unit: Unit) -> None:
     n, ends = search.n_configurations, [side[-1].value * unit.factor for side in (search.reported, search.honest)]
     ax.plot([n, n], ends, "s", color="black", markersize=6, zorder=5)
     ax.annotate("", (n, ends[1]), (n, ends[0]), arrowprops={"arrowstyle": "<->", "color": "black", "linewidth": 0.8})
-    gap = unit.show_difference(search.optimism.value).lstrip("+")
-    ax.annotate(f"whole grid: reports\n{gap} too much", (n, float(np.mean(ends))), xytext=(-6, 0), ha="right",
-                va="center", textcoords="offset points", fontsize="x-small")  # fmt: skip
     at = search.honest[search.sufficient - 1].value * unit.factor
     ax.plot(search.sufficient, at, "o", color=BLUE, markerfacecolor="white", markersize=8, zorder=4)
 
@@ -360,12 +357,15 @@ def _search_figures(answers: StudyAnswers, study: StudyEstimates) -> Iterator[Fi
     shown = {s.experiment: [h for h in answers.halvings if h.experiment == s.experiment] for s in searches}
     columns = min(2, len(searches))
     rows = -(-len(searches) // columns)
-    drawing = new_drawing(4.3 * columns + 0.4, 0.75 + 2.7 * rows, left=0.8, right=0.15, top=0.35, bottom=0.6)
-    drawing.subplots_adjust(hspace=0.32, wspace=0.17)
+    drawing = new_drawing(4.3 * columns + 0.4, 0.95 + 2.85 * rows, left=0.8, right=0.15, top=0.55, bottom=0.6)
+    drawing.subplots_adjust(hspace=0.42, wspace=0.17)
     grid = drawing.subplots(rows, columns, squeeze=False)
     for search, ax in zip(searches, grid.ravel(), strict=False):
         draw_search(search, shown[search.experiment], unit, ax=ax)
-        ax.set_title(f"{spoken(search.experiment)}: {search.n_configurations} configurations", loc="left")
+        gap = unit.show_difference(search.optimism.value).lstrip("+")
+        ax.set_title(
+            f"{spoken(search.experiment)}: the best of {search.n_configurations}\nreports {gap} too much", loc="left"
+        )
     for ax in grid.ravel()[len(searches) :]:
         ax.set_axis_off()
     for ax in grid[:, 0]:

@@ -26,16 +26,12 @@ from gridstudy.reporting.phrases import (
 )
 from gridstudy.reporting.question_sentences import interaction_sentence
 from gridstudy.reporting.result_sentences import (
-    advice_sentence,
-    answer,
     confirmation_sentence,
-    decide_sentence,
     follow_up_sentences,
-    label,
-    look_sentence,
     score_cell,
     summary_score,
 )
+from gridstudy.reporting.verdict_sentences import advice_sentence, answer, decide_sentence, label, look_sentence
 from gridstudy.statistics.comparisons import POWER
 from gridstudy.statistics.confusion import most_confused
 from gridstudy.statistics.estimates import ExperimentEstimate
@@ -51,6 +47,13 @@ from gridstudy.statistics.verdicts import CANNOT_TELL, CONTRADICTED, EQUIVALENT,
 
 SCREEN_WIDTH = 100
 INDENT = " " * 12
+VERDICT_WORDS = {
+    SUPPORTED: ("is supported", "are supported"),
+    CONTRADICTED: ("is contradicted", "are contradicted"),
+    EQUIVALENT: ("makes no practical difference", "make no practical difference"),
+    CANNOT_TELL: ("is undecided", "are undecided"),
+}
+"""What is said of one and of several hypotheses."""
 
 
 # --- the screen ----------------------------------------------------------------------------------------------------
@@ -146,24 +149,25 @@ def answer_items(findings: Findings) -> list[Prose]:
 
 
 def verdict_overview(findings: Findings) -> Prose:
-    """Which hypotheses got which verdict: a sentence."""
+    """How many hypotheses got which verdict, with the names of those that are not supported."""
     verdicts = [e.verdict for e in study_experiments(findings) if e.verdict]
     if not verdicts:
         return Prose("No experiment has a hypothesis to judge.")
-    words = {SUPPORTED: "supported", CONTRADICTED: "contradicted", EQUIVALENT: "no practical difference",
-             CANNOT_TELL: "undecided"}  # fmt: skip
     groups = []
-    for word, said in words.items():
-        if found := [v for v in verdicts if v.verdict == word]:
-            groups.append(f"{len(found)} {said} ({', '.join(code(v.experiment) for v in found)})")
-    return Prose(f"Of {count(len(verdicts), 'hypothesis', 'hypotheses')}: {'; '.join(groups)}.")
+    for word, said in VERDICT_WORDS.items():
+        if found := [code(v.experiment) for v in verdicts if v.verdict == word]:
+            names = "" if word == SUPPORTED else f" ({', '.join(found)})"
+            groups.append(f"{len(found)} {said[len(found) > 1]}{names}")
+    return Prose(f"Of {count(len(verdicts), 'hypothesis', 'hypotheses')}, {enumeration(groups)}.")
 
 
 def next_sentence(findings: Findings) -> Prose:
     """What to run next."""
-    waiting = [e.verdict for e in study_experiments(findings) if e.verdict and e.verdict.next_look]
+    experiments = study_experiments(findings)
+    waiting = [e.verdict for e in experiments if e.verdict and e.verdict.next_look]
     if not waiting:
-        return Prose("")
+        race = "Rerun the study with `--until recommended` to add seeds until a setting can be recommended."
+        return Prose(race if unresolved_experiments(findings) else "")
     sizes = sorted({v.next_look for v in waiting})
     looks = [f"{n} seeds ({', '.join(code(v.experiment) for v in waiting if v.next_look == n)})" for n in sizes]
     return Prose(f"The next look is at {enumeration(looks)}: rerun the study with `--until-decided`.")
@@ -242,12 +246,13 @@ def noise_summary(findings: Findings) -> Prose:
         return Prose("No setting was repeated often enough to know the scatter over seeds.")
     objective = findings.description.objective
     least, most = known.iloc[0], known.iloc[-1]
-    numbers = difference_numbers(objective, least["resolvable_paired"], most["resolvable_paired"])
-    (low, high), unit = numbers, difference_unit(objective)
-    found = f"{low} {unit}".strip() + f" ({code(least['experiment'])})"
+    unit = difference_unit(objective)
+    low, high = difference_numbers(objective, least["resolvable_paired"], most["resolvable_paired"])
+    names = code(least["experiment"]), code(most["experiment"])
+    found = f"a difference of {low} {unit}".rstrip() + f" ({names[0]})"
     if len(known) > 1:
-        found = f"{low} ({code(least['experiment'])}) to {high} {unit}".strip() + f" ({code(most['experiment'])})"
-    return Prose(f"The present seeds find typical differences of {found} in {percent(POWER, 0)} of studies.")
+        found = f"differences of {low} ({names[0]}) to {high} {unit}".rstrip() + f" ({names[1]})"
+    return Prose(f"With the present seeds, {percent(POWER, 0)} of studies detect {found}.")
 
 
 def caveats(findings: Findings) -> list[Prose]:

@@ -9,7 +9,7 @@ import queue
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import accumulate, islice
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from gridstudy.core.errors import StudyError
 from gridstudy.core.experiment import Experiment
-from gridstudy.core.subject import Objective
+from gridstudy.core.labels import arm_labels
+from gridstudy.core.subject import Description, Objective
 from gridstudy.core.trial import TrialConfig, TrialResult, TrialRun
 from gridstudy.records.trials import RESULT_FILE, read_result, trial_folder
 from gridstudy.running.runner import Progress
@@ -65,12 +66,12 @@ class MLflowProgress:
         uri: str,
         logdir: Path,
         experiments: Sequence[Experiment],
-        objective: Objective,
+        description: Description,
         warn: Callable[[str], None],
     ) -> None:
         self._inner = inner
         self._warn = warn
-        self._settings = {"uri": uri, "logdir": logdir, "experiments": experiments, "objective": objective}
+        self._settings = {"uri": uri, "logdir": logdir, "experiments": experiments, "description": description}
         self._arrived: queue.Queue[TrialConfig | None] = queue.Queue()
         self._pending: list[TrialConfig] = []
         self._n_complete = 0
@@ -145,10 +146,10 @@ class MLflowProgress:
 class RunStore:
     """MLflow's runs of one study, found by the trial that each stands for."""
 
-    def __init__(self, uri: str, *, logdir: Path, experiments: Sequence[Experiment], objective: Objective) -> None:
+    def __init__(self, uri: str, *, logdir: Path, experiments: Sequence[Experiment], description: Description) -> None:
         self._logdir = logdir
-        self._objective = objective
-        self._experiments = experiments
+        self._objective = description.objective
+        self._labels = {e.name: arm_labels(e, description) for e in experiments}
         with _quietly():
             self._client = _connect(uri or f"sqlite:///{(logdir / 'mlflow.db').resolve().as_posix()}")
             artifacts = None if uri.startswith(("http", "databricks")) else (logdir / "mlruns").resolve().as_uri()
@@ -159,11 +160,12 @@ class RunStore:
 
     def write(self, trial: TrialConfig) -> None:
         """Make the trial's run, or, where it is there, name the experiments that it now serves too."""
-        tags = experiment_tags(trial, self._experiments)
+        tags = experiment_tags(trial, self._labels)
         known = self._runs.get(trial.trial_id)
         if known is not None and known.info.status == "FINISHED":
-            for name in tags.keys() - known.data.tags.keys():
-                self._client.set_tag(known.info.run_id, name, tags[name])
+            for name, arm in tags.items():
+                if known.data.tags.get(name) != arm:
+                    self._client.set_tag(known.info.run_id, name, arm)
             return
         if known is not None:  # left by a process that died
             self._client.delete_run(known.info.run_id)
@@ -207,10 +209,13 @@ def trial_tags(result: TrialResult, run: TrialRun) -> dict[str, str]:
     }
 
 
-def experiment_tags(trial: TrialConfig, experiments: Iterable[Experiment]) -> dict[str, str]:
-    """`experiment.NAME: yes` for each experiment that the trial serves; what MLflow takes in no name becomes _."""
-    serving = [e.name for e in experiments if trial.configuration in e.configurations]
-    return {"experiment." + re.sub(r"[^\w./ -]", "_", name): "yes" for name in serving}
+def experiment_tags(trial: TrialConfig, labels: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """`experiment.NAME: ARM` for each experiment that the trial serves; characters that MLflow refuses become _.
+
+    `labels` are the arms of each experiment by configuration.
+    """
+    arms = {name: found.get(trial.configuration.name) for name, found in labels.items()}
+    return {"experiment." + re.sub(r"[^\w./ -]", "_", name): arm for name, arm in arms.items() if arm is not None}
 
 
 def trial_metrics(result: TrialResult, run: TrialRun, objective: Objective) -> list[Metric]:

@@ -166,7 +166,7 @@ class RayLauncher:
 
     def _check_gpus(self) -> None:
         if self._gpus_per_job and not self._ray.cluster_resources().get("GPU"):
-            raise StudyError(f"each trial is to have {self._gpus_per_job:g} of a GPU, and this Ray has none")
+            raise StudyError("--gpus-per-trial was given, but this Ray cluster has no GPUs")
 
     def _count_places(self) -> int:
         """How many jobs can run at once, now; at least one, for nodes may yet join."""

@@ -133,6 +133,7 @@ def test_the_dry_run_and_the_status_say_what_is_there(finished):
     assert done.returncode == 0, done.stderr
     assert "small" in done.stdout
     assert "large" in done.stdout
+    assert "verdict last stored" in done.stdout
     assert "estimate" not in done.stdout + done.stderr
     assert time.monotonic() - started < 15  # 2 s on a machine of one's own
 

@@ -73,7 +73,7 @@ def test_the_menu_runs_until_decided_with_tensorboard_beside_it(terminal, tmp_pa
     menu.answer("Until how many seeds", "3")
     assert "hypothesis of" in menu.answer("Open the report? [y/N]", "n")
     menu.answer("Choose: ", "t")
-    menu.until("Choose: ")
+    assert "TensorBoard has stopped." in menu.until("Choose: ")
     assert not answers(address)
     menu.sendline("t")
     address = menu.until("/\r\n").split()[-1] + "/"
@@ -93,6 +93,7 @@ def test_chosen_experiments_are_listed_and_taken_by_number(terminal, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_tensorboard_of_the_menu_ends_with_a_killed_shell(terminal, tmp_path):
     menu = terminal("-Subject", TINY, *PLACES, cwd=tmp_path)
     menu.answer("Choose: ", "t")
@@ -146,6 +147,7 @@ def test_ctrl_c_at_the_question_and_at_the_menu_is_130(terminal, tmp_path):
     assert not processes_naming(tmp_path)
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_tensorboard_is_130(terminal, tmp_path):
     shell = terminal("-Action", "TensorBoard", *PLACES[:2], "-NoOpen", cwd=tmp_path)
     address = shell.until("/\r\n").split()[-1] + "/"
@@ -200,6 +202,7 @@ def test_the_first_use_shows_pips_progress_and_ctrl_c_in_it_is_130(terminal, whe
 @pytest.mark.slow
 def test_a_subject_of_ones_own_and_until_decided_for_real(terminal, tmp_path):
     menu = terminal("-Seeds", 3, *PLACES, cwd=tmp_path)
+    menu.timeout = 300
     menu.answer("Choose: ", "7")
     menu.answer("Its file", str(ROOT / "examples" / "digits.py"))
     menu.answer("Start now? [y/N]", "y")

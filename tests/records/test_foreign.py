@@ -107,7 +107,7 @@ def test_logs_of_another_program_are_one_problem_each(tmp_path):
     assert trials.empty
     assert {path.name: (state, reason) for path, state, reason in problems} == {
         "never trained": ("interrupted", "no epoch was logged"),
-        "noise": ("unreadable", "events.out.tfevents.1.x is no event file, and no whole epoch is before that"),
+        "noise": ("unreadable", "events.out.tfevents.1.x is not an event file, and no whole epoch is before that"),
         "other": ("unreadable", "no Loss/train, Loss/test, metric/Accuracy in its event file"),
     }
 

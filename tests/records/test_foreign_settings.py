@@ -114,7 +114,7 @@ def test_lines_below_a_damaged_heading_are_not_taken_for_the_table_above(tmp_pat
 
 def test_what_is_no_toml_is_a_record_error(tmp_path):
     (tmp_path / "x.toml").write_text('a = 1\na = 2\nb = "\\x"')
-    with pytest.raises(DamageError, match="is no TOML"):
+    with pytest.raises(DamageError, match="is not valid TOML"):
         read_toml(tmp_path / "x.toml")
     with pytest.raises(DamageError, match="cannot be read"):
         read_toml(tmp_path)

@@ -8,6 +8,7 @@ import pytest
 from gridstudy.core.space import Hyperparameter
 from gridstudy.core.subject import Description, Objective
 from gridstudy.fashion.subject import SUBJECT
+from gridstudy.reporting.phrases import verdict_word
 from gridstudy.reporting.plotting import (
     BEHIND,
     RECOMMENDED,
@@ -42,7 +43,7 @@ def test_the_finding_has_the_verdict_with_its_labels_and_the_differences(study):
     estimate = study.of("batch_size")
     words = finding(estimate, study.estimates.description)
     contrast = estimate.verdict.contrasts[0]
-    assert words.startswith(f"Hypothesis: {estimate.verdict.verdict} (confounded with examples")
+    assert words.startswith(f"Hypothesis: {verdict_word(estimate.verdict.verdict)} (confounded with examples")
     sides = contrast_words(estimate)[0]
     assert f"{sides}: {100 * contrast.difference:+.2f} points [{100 * contrast.low:+.2f}, " in words
 

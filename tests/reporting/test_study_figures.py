@@ -11,6 +11,7 @@ from matplotlib.collections import PathCollection
 
 from gridstudy.fashion.subject import SUBJECT
 from gridstudy.reporting.forest_figures import draw_forest, forest_rows
+from gridstudy.reporting.phrases import verdict_word
 from gridstudy.reporting.plotting import drawing_of, unit_of
 from gridstudy.reporting.study_figures import (
     chosen_confusions,
@@ -49,7 +50,7 @@ def test_the_forest_has_a_row_per_contrast_with_its_difference_verdict_and_n(stu
     words = texts_of(ax)
     for row in rows.to_dict("records"):
         assert row["contrast"] in words
-        assert row["verdict"] in words
+        assert verdict_word(row["verdict"]) in words
         if np.isfinite(row["difference"]):
             assert any(text.startswith(f"{100 * row['difference']:+.2f}") and "n = 4" in text for text in words)
 
@@ -82,7 +83,7 @@ def test_the_forest_comes_first_and_counts_the_verdicts(study):
     assert (figure.name, figure.kind) == ("0_forest", "forest")
     verdicts = study.estimates.verdicts["verdict"].value_counts()
     assert figure.finding.startswith(f"{len(study.estimates.verdicts)} hypotheses: ")
-    assert all(f"{n} {word}" in figure.finding for word, n in verdicts.items())
+    assert all(f"{n} {verdict_word(word)}" in figure.finding for word, n in verdicts.items())
 
 
 # --- noise ---------------------------------------------------------------------------------------------------------
@@ -161,7 +162,6 @@ def test_search_ends_at_the_whole_grid_and_halving_costs_less(study):
     assert [m.get_xdata()[0] for m in marks] == pytest.approx(
         [h.epochs_share * search.n_configurations for h in halvings]
     )
-    assert any(f"whole grid: reports\n{100 * search.optimism.value:.2f} points too much" in t for t in texts_of(ax))
     assert "the whole grid" in [handle.get_label() for handle in search_legend(halvings)]
 
 

@@ -31,5 +31,9 @@ def test_what_is_missing_of_the_seven_is_said_only_where_some_of_them_were_run()
 
 def test_the_overview_counts_each_verdict() -> None:
     text = verdict_overview(study_findings())
-    assert text.startswith("Of 4 hypotheses: ")
-    assert sum(map(int, re.findall(r"(\d+) (?:supported|contradicted|undecided|no practical)", text))) == 4
+    assert text.startswith("Of 4 hypotheses, ")
+    assert (
+        sum(map(int, re.findall(r"(\d+) (?:is|are|makes?) (?:supported|contradicted|undecided|no practical)", text)))
+        == 4
+    )
+    assert "`epochs`" in text

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
+from multiprocessing import forkserver
+
+import pytest
 
 from gridstudy.core.trial import TrialConfig, TrialState
 from gridstudy.fashion.subject import SUBJECT
@@ -20,6 +23,12 @@ from tests.fault_jobs import MEGABYTE, SOURCE, limit_memory, run_and_die, run_an
 from tests.studies import LINUX, PROTECTED, plan_protected
 
 # --- memory ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def new_server():
+    """A fork server that preloads what these tests ask for; that of an earlier test has preloaded less."""
+    forkserver._forkserver._stop()
 
 
 @LINUX

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from grid_search_experiments import main
+from gridstudy.core.labels import arm_labels
 from gridstudy.fashion.subject import SUBJECT
 from gridstudy.records.trials import RESULT_FILE
 from gridstudy.running.launchers import InProcessLauncher
@@ -36,7 +37,7 @@ def run(tmp_path, experiment):
         progress = StudyTracker()
         if mlflow:
             progress = MLflowProgress(
-                progress, uri=uri, logdir=tmp_path, experiments=experiments, objective=SUBJECT.objective,
+                progress, uri=uri, logdir=tmp_path, experiments=experiments, description=SUBJECT.describe(DATA),
                 warn=warnings.append,
             )  # fmt: skip
         summary = run_study(
@@ -75,7 +76,12 @@ def test_each_trial_is_one_run_with_parameters_metrics_tags_and_files(run, clien
     assert one.info.run_name == f"{trial.configuration.name} seed 0"
     assert one.data.params["units1"] == "32"
     assert one.data.params["learning_rate"] == "0.01"
-    assert {"seed": "0", "dataset": "garments-small", "experiment.two_by_two": "yes"}.items() <= one.data.tags.items()
+    assert {
+        "seed": "0",
+        "dataset": "garments-small",
+        "configuration": trial.configuration.name,
+    }.items() <= one.data.tags.items()
+    assert one.data.tags["experiment.two_by_two"] == "units in layer 1 32, learning rate 1e-2"
     history = client().get_metric_history(one.info.run_id, "validation_accuracy")
     assert [(m.step, m.value) for m in history] == [(1, 0.8), (2, 0.81)]
     assert [m.timestamp - one.info.start_time for m in history] == [500, 1000]
@@ -158,7 +164,9 @@ def test_a_name_that_mlflow_refuses_is_spelled_in_letters_that_it_takes(make_tri
     experiment = SUBJECT.parse(
         {**TWO_BY_TWO, "fixed": {**TWO_BY_TWO["fixed"], "train_steps": 5}}, overrides={"train_steps": 3}
     )
-    assert experiment_tags(make_trial(), [experiment]) == {"experiment.two_by_two_train_steps_3_": "yes"}
+    labels = {experiment.name: arm_labels(experiment, SUBJECT.describe(DATA))}
+    (tag,) = experiment_tags(make_trial(), labels).items()
+    assert tag == ("experiment.two_by_two_train_steps_3_", "units in layer 1 16, learning rate 1e-3")
 
 
 def test_a_word_that_is_no_uri_gets_one_line_and_nothing_is_written(tmp_path, monkeypatch, capsys):

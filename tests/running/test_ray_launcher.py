@@ -272,7 +272,7 @@ def test_a_cluster_that_does_not_answer_or_has_no_gpu_gets_one_line(tmp_path, mo
     assert main([*TINY, "--launcher", "ray", "--ray-address", f"127.0.0.1:{_free_port()}"]) == 2
     assert "error: no Ray answers at 127.0.0.1:" in capsys.readouterr().err
     assert main([*TINY, "--launcher", "ray", "--workers", "1", "--gpus-per-trial", "0.5"]) == 2
-    assert "error: each trial is to have 0.5 of a GPU, and this Ray has none" in capsys.readouterr().err
+    assert "error: --gpus-per-trial was given, but this Ray cluster has no GPUs" in capsys.readouterr().err
 
 
 @pytest.mark.slow

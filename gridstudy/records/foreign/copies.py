@@ -42,7 +42,7 @@ def is_sqlite(path: Path) -> bool:
 def open_copy(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a copy of an SQLite database; raise StudyError where it is none or damaged."""
     if not is_sqlite(path):
-        raise StudyError(f"{path} is no SQLite database")
+        raise StudyError(f"{path} is not a SQLite database")
     with copied(path) as copy:
         try:
             with closing(sqlite3.connect(copy)) as connection:

@@ -164,7 +164,7 @@ def _scan(file: BinaryIO, path: Path) -> tuple[str, Lines, Lines, int]:
     elif start.startswith((b"\xff\xfe", b"\xfe\xff")):
         candidates = ("utf-16",)
     elif b"\0" in start:
-        raise StudyError(f"{path} is no text in UTF-8, or UTF-16 with a byte order mark; save it as UTF-8")
+        raise StudyError(f"{path} is not text in UTF-8, or UTF-16 with a byte order mark; save it as UTF-8")
     else:
         candidates = ("utf-8-sig", "cp1252")
     for encoding in candidates:

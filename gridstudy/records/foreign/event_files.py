@@ -119,7 +119,7 @@ def _read_event_file(path: Path) -> tuple[float, dict[str, Series], str]:
     n_whole = min(n_parsed, _first_damaged(content, begins, lengths, with_value))
     if n_whole < len(begins):
         at = int(begins[n_whole]) - HEAD
-        damage = f"is damaged after byte {at}" if at else "is no event file"
+        damage = f"is damaged after byte {at}" if at else "is not an event file"
     started_s = float(times_s[:n_whole].min(initial=math.inf))
     return started_s, _by_tag(parsed, n_whole), f"{path.name} {damage}" if damage else ""
 
@@ -156,7 +156,7 @@ def _frames(content: bytes) -> tuple[Whole, Whole, str]:
         head = content[at : at + HEAD]
         damage = f"breaks off after byte {at}"
         if len(head) == HEAD and struct.pack("<I", _checksum(head[:8])) != head[8:]:
-            damage = f"is damaged after byte {at}" if at else "is no event file"
+            damage = f"is damaged after byte {at}" if at else "is not an event file"
     begins = np.array(heads, dtype=np.int64) + HEAD
     return begins, np.diff(np.append(begins, at + HEAD)) - HEAD - TAIL, damage
 

@@ -141,7 +141,7 @@ def _unbounded(value: float) -> float:
 def _from_folder(path: Path, experiment: str | None) -> tuple[str, list[_StoredRun]]:
     folders = _experiment_folders(path)
     if not folders:
-        raise StudyError(f"{path} is no MLflow store: no folder in it has an experiment's meta.yaml")
+        raise StudyError(f"{path} is not an MLflow store: no folder in it has an experiment's meta.yaml")
     counts = {name: len(list(_run_folders(folder))) for name, folder in folders.items()}
     chosen = _choose(counts, path, experiment)
     return chosen, [_read_folder(folder) for folder in _run_folders(folders[chosen])]
@@ -218,7 +218,7 @@ def _points(path: Path) -> Iterator[Point]:
             if parts:
                 yield int(parts[2]) if len(parts) > 2 else number - 1, int(float(parts[0])), float(parts[1])
         except (ValueError, IndexError, OverflowError):
-            raise StudyError(f"{path}: row {number} is no metric of MLflow: {line[:60]!r}") from None
+            raise StudyError(f"{path}: row {number} is not an MLflow metric: {line[:60]!r}") from None
 
 
 # --- table ---------------------------------------------------------------------------------------------------------

@@ -437,7 +437,7 @@ def _check_settings(
         raise StudyError(
             f"{table.source}: {table.row_word}s {rows[0]} and {rows[1]} are alike in "
             f"{_listed(options.hyperparameters)} but not in {role.name!r} ({labels[codes[one]]}, "
-            f"{labels[codes[other]]}), so they are no replicates; add "
+            f"{labels[codes[other]]}), so they are not replicates; add "
             f"{role.name} to --hyperparameters{by}, or --ignore {role.name}"
         )
 

@@ -90,7 +90,7 @@ def read_toml(path: Path) -> tuple[dict[str, Any], int]:
     try:
         return tomllib.loads(mended), n_lost
     except NO_TOML as error:
-        raise DamageError(f"is no TOML ({error})") from None
+        raise DamageError(f"is not valid TOML ({error})") from None
 
 
 def _read_text(path: Path) -> str:

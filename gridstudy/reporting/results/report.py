@@ -15,7 +15,7 @@ from gridstudy.core.errors import StudyError
 from gridstudy.core.files import read_bytes, write_atomic
 from gridstudy.reporting.figures import own_style, save_figure
 from gridstudy.reporting.page import make_html
-from gridstudy.reporting.phrases import code, fixed, p_value, plain, table
+from gridstudy.reporting.phrases import code, count, fixed, p_value, plain, table
 from gridstudy.reporting.plotting import Figure
 from gridstudy.reporting.results.figures import result_figures
 from gridstudy.reporting.results.findings import ResultFindings
@@ -47,7 +47,8 @@ def write_results(findings: ResultFindings, folder: Path, *, format: str) -> lis
     except OSError as error:
         raise StudyError(f"cannot write {error.filename or folder}: {error.strerror or error}") from None
     more = " and rerun.csv" if len(findings.estimates.rerun) else ""
-    return [f"wrote report.md, report.html, {len(paths)} tables{more} and {len(figures)} figures to {folder.resolve()}"]
+    drawn = count(len(figures), "figure")
+    return [f"wrote report.md, report.html, {len(paths)} tables{more} and {drawn} to {folder.resolve()}"]
 
 
 def sign(text: str) -> str:

@@ -97,7 +97,7 @@ def _describe_rule(replicates: Replicates, roles: Roles) -> str:
         "approximate.",
         REPEATS: "Rows repeated with the same settings are replicates, compared by Welch's test, which assumes that "
         "nothing drifts and is approximate.",
-        ONE_SEED: "All runs have one seed: repeated rows show nondeterminism only and are no replicates.",
+        ONE_SEED: "All runs have one seed: repeated rows only show nondeterminism and are not replicates.",
         SINGLE: "No seed or block is shared, and nothing is repeated often enough.",
         CONDITIONS: f"Over the conditions (column {roles['condition']}) each condition counts once, as the mean of its "
         "runs; conditions are never replicates.",

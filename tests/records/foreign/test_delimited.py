@@ -101,7 +101,7 @@ def test_settings_in_one_text_are_flattened(tmp_path):
         (b"PK\x03\x04\x00\x00lr", "is a spreadsheet or an archive; save the table as CSV"),
         (b"\x1f\x8b\x08\x08", "is compressed; unpack it first"),
         (b'[{"lr": 0.1}]', "is JSON; read it with pandas"),
-        (b"\x00\x01\x02", "is no text in UTF-8, or UTF-16 with a byte order mark"),
+        (b"\x00\x01\x02", "is not text in UTF-8, or UTF-16 with a byte order mark"),
         (b"lr^acc\n0.1^0.8\n", "has one column, 'lr^acc'; cells must be separated by"),
         (b"sep=;\n", "has no heading"),
         (b"lr,acc\n0.1,0.8,1,2\n", "some rows have more cells than the 2 columns"),

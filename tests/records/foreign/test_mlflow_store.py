@@ -132,7 +132,7 @@ def test_a_store_that_cannot_be_read_is_one_line(tmp_path):
     content = damaged.read_bytes()
     damaged.write_bytes(content[:5000] + b"\xff" * 60_000 + content[65_000:])
     for name, expected in {
-        "text.db": "is no SQLite database", "empty": "is no MLflow store", "other.db": "no table of experiments",
+        "text.db": "is not a SQLite database", "empty": "is not an MLflow store", "other.db": "no table of experiments",
         damaged.name: "is damaged|cannot be read",
     }.items():  # fmt: skip
         with pytest.raises(StudyError, match=expected) as error:
@@ -181,7 +181,7 @@ def test_a_damaged_metric_file_is_named_with_its_row(tmp_path):
     store = make_store("mlruns-3.5", tmp_path)
     (path, *_) = store.glob("*/*/metrics/loss")
     path.write_text("1700000000 0.5 0\nnonsense\n")
-    with pytest.raises(StudyError, match="loss: row 2 is no metric of MLflow: 'nonsense'"):
+    with pytest.raises(StudyError, match="loss: row 2 is not an MLflow metric: 'nonsense'"):
         for experiment in ("grid", "other"):
             read_results(f"mlflow:{store}", choice=experiment)
 
