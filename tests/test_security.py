@@ -47,7 +47,7 @@ def test_tensors_are_loaded_as_tensors_only():
 
     calls = [
         node
-        for path in [*ROOT.glob("*.py"), *ROOT.glob("gridstudy/**/*.py"), *ROOT.glob("benchmarks/*.py")]
+        for path in [*ROOT.glob("*.py"), *ROOT.glob("gridstudy/**/*.py"), *ROOT.glob("benchmarks/**/*.py")]
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load"
     ]
