@@ -24,7 +24,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from gridstudy.core.labels import BASELINE, tell_apart
 from gridstudy.core.space import Hyperparameter
 from gridstudy.core.subject import Description, Objective
-from gridstudy.core.values import Value, format_value
+from gridstudy.core.values import Value, digest, format_value
 from gridstudy.records.tables import FOREIGN
 from gridstudy.reporting.phrases import verdict_word
 from gridstudy.statistics.estimates import ExperimentEstimate, StudyEstimates
@@ -201,8 +201,12 @@ def _spaced(places: Floats, words: Sequence[str], width: float) -> list[int]:
 
 
 def plain_name(name: str) -> str:
-    """An experiment's name without what is awkward in file names and links."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")
+    """An experiment's name without what is awkward in file names and links.
+
+    Two names stay two: one that is changed ends in a hash of what it was.
+    """
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")
+    return plain if plain == name else f"{plain}-{digest(name)}".lstrip("-")
 
 
 def spoken(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -22,6 +24,7 @@ from gridstudy.reporting.plotting import (
     finding,
     make_scale,
     outliers,
+    plain_name,
     split_words,
     spread_out,
     unit_of,
@@ -84,6 +87,14 @@ def test_a_subject_without_splits_and_budgets_has_neither_in_its_captions():
     assert budget_words(estimate) == ""
     assert split_words(study.estimates) == "data: made"
     assert "budget" not in caption(estimate, study.estimates)
+
+
+def test_two_experiments_never_share_a_file_of_a_figure():
+    names = ["x-y", "x:y", "x y", "x[y]", "-x-y", "ü", "ö", "epochs"]
+    files = [plain_name(name) for name in names]
+    assert len({file.lower() for file in files}) == len(names)
+    assert (files[0], files[-1]) == ("x-y", "epochs")
+    assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", file) for file in files)
 
 
 def test_names_are_wrapped_at_their_commas():
