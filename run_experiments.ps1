@@ -384,7 +384,8 @@ function Invoke-Own {
         foreach ($name in @('Study', 'Dataset', 'DataDir', 'Validation')) { $Chosen.Remove($name) }
         Use-Choice 'Subject' $file
     }
-    Invoke-StudyAction 'Custom'
+    Invoke-Study '--status', '--short'
+    if ($ExitCode -eq 0) { Invoke-StudyAction 'Custom' } else { $script:Chosen = $Refused }
 }
 
 function Invoke-MenuEntry {

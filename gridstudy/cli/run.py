@@ -79,7 +79,10 @@ def _run(arguments: argparse.Namespace) -> int:
     experiments, is_chosen = choose_experiments(arguments, subject)
     if arguments.status:
         from gridstudy.cli.status import show_status
+        from gridstudy.running.planning import check_subject
 
+        if arguments.subject is not None:
+            check_subject(arguments.logdir, subject.name)
         return show_status(arguments, experiments if is_chosen else None)
     if arguments.list:
         if arguments.experiments:
@@ -178,7 +181,10 @@ def _run_study(
     if arguments.ask and not _may_start(study):
         print("Nothing was run.")
         return DECLINED  # so that what a script does after a run is not done after none
-    return _train(study)
+    code = _train(study)
+    if not arguments.ask:  # who asks has more to come: the menu goes on with the analysis
+        console.print_next(study.logdir)
+    return code
 
 
 def _may_start(study: StudyRun) -> bool:
@@ -230,9 +236,7 @@ def _train(study: StudyRun) -> int:
         progress=lambda looks: console.choose_progress(study.experiments, study.description, looks=looks),
         announce=console.print_setting, report=console.print_line,
     )  # fmt: skip
-    console.print_summary(
-        summary, study.experiments, study.logdir, study.description, analyse="python analyze_results.py"
-    )
+    console.print_summary(summary, study.experiments, study.logdir, study.description)
     if study.until:
         outcome.print_outcome(study.decide())
     if study.confirm:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from gridstudy.cli.analysis import REPORT_FILE, is_outdated
 from gridstudy.cli.run_arguments import DEFAULT_SEEDS, parse_duration, parse_most_seeds, parse_seeds, parse_workers
+from gridstudy.core.errors import StudyError
 from gridstudy.core.experiment import Experiment
 from gridstudy.records.plans import CONFIRMATIONS_FOLDER, read_confirmation
 from gridstudy.records.status import ExperimentStatus, FoundTrial, Key, find_trials, status_of
@@ -50,6 +52,8 @@ def check_choices(arguments: argparse.Namespace) -> Sequence[int] | None:
     parse_duration(arguments.time_limit)
     parse_duration(arguments.trial_timeout)
     parse_most_seeds(arguments.most_seeds)
+    if arguments.output is not None and os.path.lexists(arguments.output) and not arguments.output.is_dir():
+        raise StudyError(f"--output must be a folder; {arguments.output} is a file")
     if arguments.data_dir is not None:
         from gridstudy.fashion.sources import find_source
 

@@ -18,6 +18,7 @@ from gridstudy.records.plans import find_plan, new_plan
 from gridstudy.running.planning import (
     PlannedTrial,
     check_logdir,
+    check_subject,
     identify_group,
     plan_trials,
     prepare_logdir,
@@ -74,6 +75,7 @@ class StudyRun:
     def check_options(self) -> None:
         """Refuse options that do not go together, before anything is imported or written."""
         check_logdir(self.logdir)
+        check_subject(self.logdir, self.subject.name)
         if self.confirm and not self.logdir.is_dir():
             raise StudyError(f"--confirm needs the records of a study; there is no {self.logdir}; run the study first")
         if not self.source.is_portable and (self.launcher == "ray" or (self.n_workers or 1) > 1):

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from gridstudy.core.errors import StudyError
 from gridstudy.core.experiment import Experiment
@@ -56,10 +57,12 @@ def choose_progress(experiments: Iterable[Experiment], description: Description,
 
 
 def _table(*columns: str, title: str | None = None, right: Iterable[str] = ()) -> Table:
+    """An empty table; what does not fit into a column is folded, never cut."""
     frame = box.SIMPLE_HEAD if (sys.stdout.encoding or "utf-8").lower().startswith("utf") else box.ASCII
     table = Table(title=title, box=frame, title_justify="left", pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", no_wrap=column in right)
+        is_right = column in right
+        table.add_column(column, justify="right" if is_right else "left", no_wrap=is_right, overflow="fold")
     return table
 
 
@@ -76,10 +79,12 @@ def print_comparison(lines: Sequence[str]) -> int:
 
 
 def print_list(experiments: Iterable[Experiment]) -> None:
-    """One line per experiment: number, name, configurations and question."""
+    """One line per experiment: number, name, configurations and question, which is folded first."""
     table = _table("", "experiment", "configurations", "question", right=("", "configurations"))
+    table.columns[1].no_wrap = True
     for number, experiment in enumerate(experiments, start=1):
-        table.add_row(str(number), experiment.name, str(len(experiment.configurations)), experiment.question)
+        name = Text(experiment.name, no_wrap=False)
+        table.add_row(str(number), name, str(len(experiment.configurations)), experiment.question)
     _out().print(table)
 
 
@@ -159,10 +164,8 @@ def print_unusable(planned: Iterable[PlannedTrial]) -> None:
 # --- after the run -------------------------------------------------------------------------------------------------
 
 
-def print_summary(
-    summary: Summary, experiments: Sequence[Experiment], logdir: Path, description: Description, *, analyse: str
-) -> None:
-    """The best configurations of each experiment, failures, where the logs are and what to do next."""
+def print_summary(summary: Summary, experiments: Sequence[Experiment], logdir: Path, description: Description) -> None:
+    """The best configurations of each experiment, failures and where the logs are."""
     out = _out()
     objective = description.objective
     table = _table("experiment", "best arms", "mean", "sd", "n", right=("mean", "sd", "n"))
@@ -183,8 +186,12 @@ def print_summary(
         f"{format_duration(summary.duration_s)}; logs in {logdir}",
         soft_wrap=True,
     )
+
+
+def print_next(logdir: Path) -> None:
+    """The commands that show what is in the logs."""
     option = "" if logdir == Path("modellogs") else f" --logdir {quote(logdir)}"
-    out.print(f"next: {analyse}{option}   or   tensorboard --logdir {quote(logdir)}", soft_wrap=True)
+    print_result(f"next: python analyze_results.py{option}   or   python -m gridstudy board{option}")
 
 
 def print_line(text: str) -> None:

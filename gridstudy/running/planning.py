@@ -24,7 +24,7 @@ from gridstudy.records.plans import (
     write_confirmation,
     write_plan,
 )
-from gridstudy.records.tables import find_results, load_plans
+from gridstudy.records.tables import descriptions_by_subject, find_results, load_plans
 from gridstudy.records.toml import RecordError
 from gridstudy.records.trials import RESULT_FILE, read_result, trial_status
 
@@ -90,6 +90,19 @@ def check_logdir(logdir: Path) -> None:
         str(logdir).encode()
     except UnicodeEncodeError:
         raise StudyError(f"the log directory's name must be text in UTF-8; got {str(logdir)!r}") from None
+
+
+def check_subject(logdir: Path, subject: str) -> None:
+    """Raise StudyError where `logdir` was planned for other subjects only: records of two are never analysed together.
+
+    Their configurations may have the same names, so not even their trials can be counted together.
+    """
+    subjects = descriptions_by_subject(load_plans(logdir)[0])
+    if subjects and subject not in subjects:
+        raise StudyError(
+            f"{logdir} holds the logs of the subject {' and '.join(map(repr, subjects))}; this is about {subject!r}; "
+            "use another --logdir"
+        )
 
 
 def prepare_logdir(logdir: Path) -> None:

@@ -8,9 +8,12 @@ import sys
 import tomllib
 
 import pytest
+from rich.console import Console
 
 from benchmarks.chaos.studies import hear_interruptions
 from grid_search_experiments import main
+from gridstudy.fashion.subject import SUBJECT
+from gridstudy.running import console
 from tests.conftest import wait_until
 
 TINY = ["--dataset", "garments-small", "--set", "train_steps=5", "--seeds", "2"]
@@ -32,7 +35,7 @@ def test_a_study_completes_and_the_same_command_then_has_nothing_to_do(run, tmp_
     code, out, err = run("epochs", *TINY)
     assert code == 0, err
     assert "6 of 6 trials complete, 6 of them trained now" in out
-    assert "next: python analyze_results.py" in out
+    assert out.splitlines()[-1] == "next: python analyze_results.py   or   python -m gridstudy board"
     assert len(list(tmp_path.glob("modellogs/*/seed*/result.toml"))) == 6
     code, out, _ = run("epochs", *TINY)
     assert code == 0
@@ -70,6 +73,16 @@ def test_the_list_has_one_line_per_experiment_and_a_name_or_its_number_shows_eve
     assert "units1 16 32 64 128 256 512" in by_name
     assert "question" in by_name
     assert run("--list", "2") == (0, by_name, "")
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_narrow_terminal_folds_the_list_and_cuts_no_name(capsys, monkeypatch, width):
+    monkeypatch.setattr(console, "_out", lambda: Console(width=width, highlight=False, markup=False))
+    console.print_list(SUBJECT.parse(table) for table in SUBJECT.experiments)
+    out = capsys.readouterr().out
+    assert "…" not in out
+    for table in SUBJECT.experiments if width == 80 else ():
+        assert f" {table['name']} " in out
 
 
 def test_numbers_stand_for_names_and_go_on_with_the_experiments_of_a_study_file(run, tmp_path):
@@ -114,7 +127,9 @@ def test_ask_without_anybody_who_can_answer_is_one_line(run, tmp_path, monkeypat
 
 def test_ask_changes_no_outcome_and_does_not_ask_where_nothing_is_missing(run, monkeypatch):
     answered(monkeypatch, "Yes\n")
-    assert "6 of 6 trials complete, 6 of them trained now" in run("epochs", *TINY, "--ask", "--logdir", "asked")[1]
+    _, out, _ = run("epochs", *TINY, "--ask", "--logdir", "asked")
+    assert "6 of 6 trials complete, 6 of them trained now" in out
+    assert "next: " not in out
     answered(monkeypatch, "")
     code, out, _ = run("epochs", *TINY, "--ask", "--logdir", "asked")
     assert code == 0

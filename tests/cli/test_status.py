@@ -146,7 +146,8 @@ def test_short_is_two_lines_what_there_is_and_the_choices(status):
     assert first == "12 complete, 0 failed, 4 missing in 1 experiment; no report yet"
     assert "seeds 4" in second and "workers 2" in second and "validation test" in second
     subject = ROOT / "examples" / "digits.py"
-    assert f"subject {subject}, seeds 5, logs modellogs" in status("--short", "--subject", subject)
+    short = status("--short", "--subject", subject, "--logdir", "elsewhere")
+    assert f"subject {subject}, seeds 5, logs elsewhere" in short
 
 
 @pytest.mark.parametrize(
@@ -155,14 +156,26 @@ def test_short_is_two_lines_what_there_is_and_the_choices(status):
      (["--data-dir", "."], "holds no"), (["--device", "tpu"], "invalid choice"), (["--dataset", "x"], "in"),
      (["--study", "no.toml"], "cannot read"), (["--subject", "no.py"], "cannot read"), (["nonsense"], "unknown exp"),
      (["--time-limit", "soon"], "a time is"), (["--most-seeds", "1"], "--most-seeds takes"),
-     (["--logdir", "file"], "must be a folder"), (["--ask"], "--status and --ask"), (["--list"], "--list and --status"),
-     (["--subject", str(ROOT / "examples" / "digits.py"), "--validation", "test"], "is about the built-in data")],
+     (["--logdir", "file"], "must be a folder"), (["--output", "file"], "--output must be a folder; file is a file"),
+     (["--ask"], "--status and --ask"), (["--list"], "--list and --status"),
+     (["--subject", str(ROOT / "examples" / "digits.py"), "--validation", "test"], "selects built-in data")],
 )  # fmt: skip
 def test_a_wrong_choice_is_refused_in_one_line(status, tmp_path, arguments, message):
     (tmp_path / "file").touch()
     (line,) = status("--short", *arguments).splitlines()
     assert line.startswith("error: ")
     assert message in line
+
+
+def test_the_logs_of_another_subject_are_not_counted_as_a_subjects_own(status):
+    plan(range(3))
+    train(range(3))
+    digits = ROOT / "examples" / "digits.py"
+    assert "modellogs holds the logs of the subject 'fashion-mlp'; this is about 'digits'; use another --logdir" in (
+        status("--subject", digits)
+    )
+    assert main(["--subject", str(digits), "units", "--seeds", "1"]) == 2
+    assert not list(Path("modellogs").glob("units*"))
 
 
 def test_experiments_that_were_not_run_are_missing_altogether(status):
