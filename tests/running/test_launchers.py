@@ -334,7 +334,7 @@ def test_a_worker_that_needs_more_open_files_than_are_left_gets_one_line():
     os.close(free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))
     try:
-        with pytest.raises(StudyError, match="cannot start worker processes: .*Too many open files"):
+        with pytest.raises(StudyError, match=r"cannot start worker processes: .*Too many open files"):
             list(launcher.run(double, [4]))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
