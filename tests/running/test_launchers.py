@@ -185,6 +185,15 @@ def test_a_worker_that_has_other_modules_than_the_program_is_refused_in_one_line
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_workers_run_the_program_s_copy_although_another_is_installed(tmp_path):
+    installed = tmp_path / "installed"
+    shutil.copytree(ROOT / "gridstudy", installed / "gridstudy", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    done = run_script(tmp_path, DESCRIBE, START_METHODS[0], cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["files"][0] == str(ROOT / "gridstudy" / "__init__.py")
+
+
 def test_python_without_its_environment_needs_a_safe_path(tmp_path):
     done = subprocess.run(
         [sys.executable, "-E", "-c", DESCRIBE, str(ROOT), START_METHODS[0]],
@@ -312,6 +321,23 @@ def test_too_few_open_files_get_one_line(tmp_path, n_files):
     assert done.returncode == 1
     assert done.stderr.startswith("error: cannot start worker processes: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_a_worker_that_needs_more_open_files_than_are_left_gets_one_line():
+    import resource
+
+    launcher = LocalLauncher(1)
+    launcher.warm_up()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))
+    try:
+        with pytest.raises(StudyError, match=r"cannot start worker processes: .*Too many open files"):
+            list(launcher.run(double, [4]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
