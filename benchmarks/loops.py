@@ -115,7 +115,9 @@ def load_splits(path: Path) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """The splits as fractions, float32 (N, 784), and labels; once per process."""
     import torch
 
-    return {name: (images.float() / 255, labels) for name, (images, labels) in torch.load(path).items()}
+    return {
+        name: (images.float() / 255, labels) for name, (images, labels) in torch.load(path, weights_only=True).items()
+    }
 
 
 def make_optimizer(configuration: Mapping[str, Any], model: torch.nn.Module) -> torch.optim.Optimizer:

@@ -1,4 +1,4 @@
-"""What worker processes are told to do in test_faults: a module of its own, for it is sent to them by name."""
+"""What worker processes are told to do in the tests of faults: a module of its own, for it is sent to them by name."""
 
 from __future__ import annotations
 

@@ -88,3 +88,16 @@ def train_and_tell_cores(job):
     weights = torch.ones(256, 256, requires_grad=True)
     (weights @ weights).sum().backward()
     return os.sched_getaffinity(0)
+
+
+def tell_pid(job):
+    return os.getpid()
+
+
+def fail_in_a_thread(job):
+    import threading
+
+    thread = threading.Thread(target=fail_on_odd, args=(1,))
+    thread.start()
+    thread.join()
+    return job

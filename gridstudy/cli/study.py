@@ -353,7 +353,7 @@ class StudyRun:
         from gridstudy.running.trials import run_trials
 
         if self.launcher == "ray":
-            return self._on_ray(device)
+            return self._on_ray(device, lock)
         train = partial(
             run_trials, source=self.source, data=self.data, logdir=self.logdir, device=device, check=lock.check
         )
@@ -374,7 +374,7 @@ class StudyRun:
             preload.append(f"{self.source.module.rpartition('.')[0]}.training")
         return LocalLauncher(1, preload=preload, setup=partial(set_up_process, self.source))
 
-    def _on_ray(self, device: str) -> tuple[Callable[..., Any], Launcher]:
+    def _on_ray(self, device: str, lock: Lock) -> tuple[Callable[..., Any], Launcher]:
         from gridstudy.running.cores import count_cores
         from gridstudy.running.ray_launcher import RayLauncher
         from gridstudy.running.remote import place_trials, train_remotely
@@ -384,6 +384,6 @@ class StudyRun:
         launcher = RayLauncher(
             self.n_workers if self.ray_address else self.n_workers or count_cores(),
             address=self.ray_address, gpus_per_job=self.gpus_per_trial, shared={"data": data},
-            receive=partial(place_trials, logdir=self.logdir),
+            receive=partial(place_trials, logdir=self.logdir, check=lock.check),
         )  # fmt: skip
         return partial(train_remotely, source=self.source, device=device), launcher

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gridstudy.core.errors import StudyError
 from gridstudy.core.experiment import Contrast, Experiment
@@ -20,6 +20,8 @@ from gridstudy.core.subject import Description, Objective
 from gridstudy.core.trial import LEAST_SEEDS
 from gridstudy.core.values import safe_folder_name
 from gridstudy.records.toml import Fields, RecordError, read_toml, write_toml
+
+T = TypeVar("T")
 
 EXPERIMENTS_FOLDER = "experiments"
 CONFIRMATIONS_FOLDER = "confirmations"
@@ -216,29 +218,41 @@ def _read_contrast(row: object) -> Contrast:
 
 def _read_description(table: Fields) -> Description:
     description = Description(
-        subject=table.text("subject"), objective=_read_objective(table.table("objective")),
-        hyperparameters=tuple(_read_hyperparameter(row) for row in table.array("hyperparameters")),
-        epochs=table.text("epochs"), sizes={name: int(n) for name, n in table.numbers("sizes").items()},
+        subject=table.text("subject"), objective=_construct(Objective, table.table("objective"), what="an objective"),
+        hyperparameters=tuple(
+            _construct(Hyperparameter, row, what="a hyperparameter") for row in table.array("hyperparameters")
+        ),
+        epochs=table.text("epochs"), sizes=_read_sizes(table.table("sizes")),
         labels=table.strings("labels"), class_names=table.strings("class_names"),
     )  # fmt: skip
     table.end()
     return description
 
 
-def _read_objective(table: dict[str, Any]) -> Objective:
-    try:
-        return Objective(**table)
-    except TypeError as error:
-        raise RecordError(f"has an objective with missing or unknown keys ({error})") from None
+def _read_sizes(table: Mapping[str, Any]) -> dict[str, int]:
+    sizes = Fields(table, what="description.sizes")
+    return {name: sizes.whole(name) for name in table}
 
 
-def _read_hyperparameter(row: object) -> Hyperparameter:
+KINDS: Mapping[str, tuple[type, ...]] = {
+    "str": (str,), "Scale": (str,), "bool": (bool,), "float": (int, float), "float | None": (int, float),
+    "Value": (bool, int, float, str), "Value | None": (bool, int, float, str), "tuple[Value, ...]": (list,),
+}  # fmt: skip
+"""What a file may hold for a field of each type."""
+
+
+def _construct(kind: type[T], row: object, *, what: str) -> T:
+    """Make an Objective or a Hyperparameter of a table whose values have the types of its fields."""
     if not isinstance(row, dict):
-        raise RecordError("has a hyperparameter that is not a table")
+        raise RecordError(f"has {what} that is not a table")
+    table = Fields(row, what=what)
+    kinds = {f.name: KINDS[str(f.type)] for f in fields(kind)}  # type: ignore[arg-type]
+    values = {name: table.any_of(name, kinds[name]) for name in kinds if name in row}
+    table.end()
     try:
-        return Hyperparameter(**{**row, "choices": tuple(row.get("choices", ()))})
+        return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
     except TypeError as error:
-        raise RecordError(f"has a hyperparameter with missing or unknown keys ({error})") from None
+        raise RecordError(f"has {what} with missing keys ({error})") from None
 
 
 # --- confirmations -------------------------------------------------------------------------------------------------

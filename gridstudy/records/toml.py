@@ -17,6 +17,10 @@ FORMAT = 2
 """Raised when the files of a log directory change their meaning; a reader refuses what it does not know."""
 
 
+LARGEST = 1 << 63
+"""Whole numbers of a record are smaller: larger ones fit into no table."""
+
+
 class RecordError(Exception):
     """A file that cannot be read as a record; one line with the reason, the path left to the caller."""
 
@@ -97,11 +101,16 @@ class Fields:
 
     def whole(self, key: str, default: int | None = None) -> int:
         """An integer."""
-        return int(self._take(key, (int,), default))
+        return self._whole(self._take(key, (int,), default), key)
+
+    def _whole(self, value: int, key: str) -> int:
+        if abs(value) >= LARGEST:
+            raise RecordError(f"has a number of more than 63 bits in {self._what}.{key}")
+        return value
 
     def number(self, key: str, default: float | None = None) -> float:
         """A number; NaN and infinity are allowed."""
-        return float(self._take(key, (int, float), default))
+        return number(self._take(key, (int, float), default), what=f"{self._what}.{key}")
 
     def flag(self, key: str) -> bool:
         """True or false."""
@@ -115,11 +124,19 @@ class Fields:
         """An array with whatever it holds."""
         return list(self._take(key, (list,), default))
 
+    def any_of(self, key: str, kinds: tuple[type, ...]) -> Any:
+        """A value of one of these types; whole numbers of at most 63 bits."""
+        value = self._take(key, kinds, None)
+        return self._whole(value, key) if isinstance(value, int) else value
+
     def values(self, key: str) -> dict[str, bool | int | float | str]:
         """A table of hyperparameter values."""
         table = self.table(key)
         if not all(
-            isinstance(v, bool | int | str) or (isinstance(v, float) and math.isfinite(v)) for v in table.values()
+            isinstance(v, bool | str)
+            or (isinstance(v, int) and abs(v) < LARGEST)
+            or (isinstance(v, float) and math.isfinite(v))
+            for v in table.values()
         ):
             raise RecordError(f"has {self._what}.{key} with something else than numbers and texts")
         return table
@@ -147,7 +164,7 @@ class Fields:
         array = self.array(key)
         if not all(isinstance(value, int) and not isinstance(value, bool) for value in array):
             raise RecordError(f"has {self._what}.{key} with something else than whole numbers")
-        return tuple(array)
+        return tuple(self._whole(value, key) for value in array)
 
     def whole_table(self) -> dict[str, Any]:
         """All keys that are left, unchecked."""
@@ -164,4 +181,6 @@ def number(value: object, *, what: str) -> float:
     """A number of a record; raise RecordError for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise RecordError(f"has something else than a number in {what}")
+    if isinstance(value, int) and abs(value) >= LARGEST:
+        raise RecordError(f"has a number of more than 63 bits in {what}")
     return float(value)

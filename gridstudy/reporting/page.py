@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
+from gridstudy.core.files import read_bytes
+
 Points = Sequence[tuple[float, float, str]]
 """Places in a picture, x and y from 0 to 1 from its left and top, and what to show there."""
 
@@ -206,6 +208,6 @@ def _data_uri(address: str, folder: Path) -> str:
     path = folder / unquote(address)
     kind = PICTURE_TYPES.get(path.suffix.lower())
     try:
-        return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}" if kind else ""
+        return f"data:{kind};base64,{base64.b64encode(read_bytes(path)).decode()}" if kind else ""
     except OSError:
         return ""

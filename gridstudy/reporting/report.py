@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from gridstudy.core.errors import StudyError
-from gridstudy.core.files import write_atomic
+from gridstudy.core.files import read_bytes, write_atomic
 from gridstudy.records.tables import FOREIGN
 from gridstudy.reporting import phrases, question_sentences, result_sentences, summary, verdict_sentences
 from gridstudy.reporting.blocks import ReportError, block_name, merge_report, short_hash, stamp_blocks
@@ -190,7 +190,7 @@ def keep_beside(path: Path, now: datetime, reason: str) -> str:
         kept = path.with_name(f"{stem}{'' if n == 1 else f'-{n}'}{path.suffix}")
         try:
             with kept.open("xb") as file:
-                file.write(path.read_bytes())
+                file.write(read_bytes(path))
             return f"{path.name} {reason}; the old file is kept as {kept.name}"
         except FileExistsError:
             n += 1
@@ -202,7 +202,7 @@ def keep_beside(path: Path, now: datetime, reason: str) -> str:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_bytes().decode("utf-8", "surrogateescape")
+        return read_bytes(path).decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -211,5 +211,5 @@ def _read(path: Path) -> str | None:
 
 def _write_changed(path: Path, text: str) -> None:
     content = text.encode("utf-8", "surrogateescape")
-    if not path.exists() or path.read_bytes() != content:
+    if not path.exists() or read_bytes(path) != content:
         write_atomic(path, content)

@@ -43,6 +43,9 @@ GRACE_S = 5.0
 POLL_S = 0.5
 """How often jobs that may time out are looked at, in seconds."""
 
+LONGEST_LOOK_S = 5.0
+"""Two looks further apart count as this: all was stopped meanwhile (Ctrl-Z), the jobs too."""
+
 N_STARTS = 3
 RESTART_PAUSE_S = 0.1
 
@@ -233,19 +236,23 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     job: Any = None
-    started_s: float = 0.0
+    waited_s: float = 0.0
+    looked_s: float = 0.0
 
     def assign(self, job: Any) -> Started:
-        self.job, self.started_s = job, time.monotonic()
+        self.job, self.waited_s, self.looked_s = job, 0.0, time.monotonic()
         with suppress(OSError):  # it has died idle; collect() will say so
             self.connection.send(job)
         return Started(job)
 
     def collect(self, timeout_s: Timeout | None) -> Finished | Crashed | None:
         """The end of the job, or None while it may still run."""
+        now = time.monotonic()
+        self.waited_s += min(now - self.looked_s, LONGEST_LOOK_S)
+        self.looked_s = now
         if not self.connection.poll():
             limit_s = math.inf if timeout_s is None else timeout_s(self.job)
-            if time.monotonic() - self.started_s < limit_s:
+            if self.waited_s < limit_s:
                 return None
             job, self.job = self.job, None
             return Crashed(job, describe_timeout(limit_s))
@@ -300,6 +307,9 @@ def _stop(workers: list[_Worker]) -> None:
             worker.connection.close()
             if worker.job is not None:
                 worker.process.kill()
+        for worker in workers:
+            worker.process.join(max(0.0, deadline_s - time.monotonic()))
+            worker.process.kill()  # idle, and yet it does not end: it is stopped
             worker.process.join()
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import tempfile
+import threading
 import traceback
 import zipfile
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from gridstudy.core.trial import TrialConfig, TrialResult, TrialRun
 from gridstudy.records.trials import ERROR_FILE, RESULT_FILE, clear_trial, read_result, trial_folder, write_result
 from gridstudy.running.launchers import Crashed, Finished
 from gridstudy.running.subjects import SubjectSource
-from gridstudy.running.trials import train_trials
+from gridstudy.running.trials import known_result, or_stop, train_trials
 
 
 def train_remotely(
@@ -45,9 +47,16 @@ def train_remotely(
 def set_up_process(source: SubjectSource) -> None:
     """Do once per worker process what the subject asks for; logs go to the trials' files, not to the terminal."""
     logger.remove()
+    threading.excepthook = _log_thread_fault
     subject = source.load()
     if subject.set_up_worker is not None:
         subject.set_up_worker()
+
+
+def _log_thread_fault(fault: threading.ExceptHookArgs) -> None:
+    """Log what ended a thread, such as TensorBoard's writer; the trial fails by itself if it needs the thread."""
+    with suppress(OSError):
+        logger.error("{}: {}", fault.exc_type.__name__, fault.exc_value)
 
 
 def pack_folder(folder: Path) -> bytes:
@@ -59,15 +68,24 @@ def pack_folder(folder: Path) -> bytes:
     return archive.getvalue()
 
 
-def place_trials(trials: Sequence[TrialConfig], packed: Sequence[bytes], *, logdir: Path) -> Finished | Crashed:
-    """Put the folders of trials where they would be had they been trained here."""
-    placed = [_place(trial_folder(logdir, trial), one) for trial, one in zip(trials, packed, strict=True)]
+def place_trials(
+    trials: Sequence[TrialConfig], packed: Sequence[bytes], *, logdir: Path, check: Callable[[], None] = lambda: None
+) -> Finished | Crashed:
+    """Put the folders of trials where they would be had they been trained here; results that are there are kept.
+
+    `check` raises StudyError where the log directory is no longer held.
+    """
+    or_stop(check)
+    placed = [_place(trial, one, logdir=logdir) for trial, one in zip(trials, packed, strict=True)]
     reasons = [reason for reason in placed if isinstance(reason, str)]
     return Crashed(trials, reasons[0]) if reasons else Finished(trials, placed)
 
 
-def _place(folder: Path, packed: bytes) -> tuple[TrialResult, TrialRun] | str:
+def _place(trial: TrialConfig, packed: bytes, *, logdir: Path) -> tuple[TrialResult, TrialRun] | str:
     """Fill a trial's folder and return its result, which comes last and completes it, or the reason why it has none."""
+    folder = trial_folder(logdir, trial)
+    if (known := known_result(folder, trial)) is not None:
+        return known
     clear_trial(folder)
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         names = archive.namelist()

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -86,7 +86,7 @@ def run_study(
     A trial that takes longer than `clock` allows is ended and counts as failed; none starts once `is_over` says so. An
     interruption carries the number of complete trials.
     """
-    summary = Summary(results=[p.result for p in planned if p.result is not None])
+    summary = Summary(results=[_of(p.trial, p.result) for p in planned if p.result is not None])
     todo = [p.trial for p in planned if p.state is not TrialState.COMPLETE]
     began_s = time.perf_counter()
     clock = clock or TrialClock()
@@ -145,7 +145,8 @@ def _follow(
             match event:
                 case Started(trials):
                     progress.trials_started(trials)
-                case Finished(trial, (result, run)):
+                case Finished(trial, (recorded, run)):
+                    result = _of(trial, recorded)
                     summary.results.append(result)
                     summary.failures.pop(trial, None)
                     summary.n_run += 1
@@ -162,6 +163,11 @@ def _follow(
         if isinstance(events, Generator):  # an error's traceback would keep it, and its workers, alive
             events.close()
     return failed
+
+
+def _of(trial: TrialConfig, result: TrialResult) -> TrialResult:
+    """The result with the trial as it was planned: a record does not know how much work a trial is."""
+    return replace(result, trial=trial)
 
 
 def _settle(event: Event, logdir: Path) -> Iterator[Event]:

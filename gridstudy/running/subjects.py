@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from gridstudy.core.errors import StudyError
+from gridstudy.core.files import read_bytes
 from gridstudy.core.subject import Data, Subject
 from gridstudy.core.values import show
 
@@ -66,7 +67,7 @@ class SubjectSource:
 def source_of_file(path: Path) -> SubjectSource:
     """A subject file; raises StudyError where it cannot be read."""
     try:
-        return SubjectSource(path=path.resolve(), text=path.read_text(encoding="utf-8-sig"))
+        return SubjectSource(path=path.resolve(), text=read_bytes(path).decode("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise StudyError(f"cannot read the subject file {path}: {getattr(error, 'strerror', None) or error}") from None
 

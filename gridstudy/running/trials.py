@@ -54,7 +54,7 @@ def run_trials(
     before a result is placed.
     """
     folders = {trial: trial_folder(logdir, trial) for trial in trials}
-    done = {trial: known for trial, folder in folders.items() if (known := _known_result(folder, trial)) is not None}
+    done = {trial: known for trial, folder in folders.items() if (known := known_result(folder, trial)) is not None}
     for trial in (todo := [trial for trial in trials if trial not in done]):
         clear_trial(folders[trial])
     if todo:
@@ -67,14 +67,15 @@ def run_trials(
 def _complete(
     folder: Path, result: TrialResult, run: TrialRun, *, check: Callable[[], None]
 ) -> tuple[TrialResult, TrialRun]:
-    _or_stop(check)
-    if (known := _known_result(folder, result.trial)) is not None:  # of another runner, whose lock did not reach us
+    or_stop(check)
+    if (known := known_result(folder, result.trial)) is not None:  # of another runner, whose lock did not reach us
         return known
     write_result(folder, result, run)
     return result, run
 
 
-def _known_result(folder: Path, trial: TrialConfig) -> tuple[TrialResult, TrialRun] | None:
+def known_result(folder: Path, trial: TrialConfig) -> tuple[TrialResult, TrialRun] | None:
+    """The result that lies in the trial's folder, if it is whole and this trial's."""
     try:
         result, run = read_result(folder / RESULT_FILE)
         check_same_trial(result.trial, trial)
@@ -124,7 +125,7 @@ def train_trials(
             outcomes = _timed(partial(subject.train_many, trials, data.content, folders, device, epochs))
         for trial, own, (outcome, times) in zip(trials, epochs, outcomes, strict=False):
             if subject.check_content is not None:
-                _or_stop(partial(subject.check_content, data.content))
+                or_stop(partial(subject.check_content, data.content))
             result = check_outcome(trial, outcome, own.curves(), objective=subject.objective, data=data)
             _check_metrics(subject, result.curves)
             seconds = tuple(own.duration_s) if len(own.duration_s) == result.n_epochs else ()
@@ -160,7 +161,8 @@ def _timed(train: Callable[[], Iterable[Outcome]]) -> Iterator[tuple[Outcome, di
         started, clock, cpu = datetime.now(UTC), time.perf_counter(), time.process_time()
 
 
-def _or_stop(check: Callable[[], None]) -> None:
+def or_stop(check: Callable[[], None]) -> None:
+    """Call `check`; what it refuses ends the study."""
     try:
         check()
     except StudyError as error:

@@ -166,6 +166,19 @@ def test_damaged_files_cost_a_line_each(logdir: Path, tmp_path: Path, capsys: py
     assert "Incomplete: `two_by_two`" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows allows no such names")
+def test_names_of_folders_reach_the_terminal_without_control_characters(
+    logdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = logdir / "red\x1b[31m\nline" / "seed0-12345678"
+    odd.mkdir(parents=True)
+    (odd / "result.toml").write_text("no record")
+    assert main(["--logdir", str(logdir), "--output", str(tmp_path)]) == 0
+    shown = capsys.readouterr()
+    assert "\x1b" not in shown.out + shown.err
+    assert "red?[31m?line" in shown.out
+
+
 def test_other_groups_are_left_out_by_name(logdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_study(logdir, SUBJECT.parse(TWO_BY_TWO), n_seeds=1, validation="test")
     assert main(["--logdir", str(logdir), "--output", str(tmp_path)]) == 0

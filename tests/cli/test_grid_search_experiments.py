@@ -9,7 +9,7 @@ import tomllib
 
 import pytest
 
-from benchmarks.chaos import hear_interruptions
+from benchmarks.chaos.studies import hear_interruptions
 from grid_search_experiments import main
 from tests.conftest import wait_until
 

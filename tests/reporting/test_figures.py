@@ -172,7 +172,8 @@ def test_svg_is_the_same_file_each_time(tmp_path):
 def test_style_of_the_caller_is_left_alone_and_does_not_matter(tmp_path):
     study = make_study(make_records(["epochs"], n_seeds=1))
     expected = study.save(tmp_path / "plain")["accuracy_epochs"].path.read_bytes()
-    with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "lines.linewidth": 9}):
+    loud = {"font.size": 30, "axes.facecolor": "red", "lines.linewidth": 9}  # those that the theme sets itself
+    with mpl.rc_context({**loud, "axes.labelpad": 40, "savefig.facecolor": "red"}):
         before = dict(mpl.rcParams)
         assert study.save(tmp_path / "loud")["accuracy_epochs"].path.read_bytes() == expected
         assert dict(mpl.rcParams) == before

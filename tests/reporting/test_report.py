@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 import re
 import tomllib
@@ -317,3 +318,12 @@ def test_nothing_is_written_where_the_old_file_cannot_be_kept(monkeypatch: pytes
     with pytest.raises(StudyError, match="left as it is"):
         write_report(None, tmp_path, now=NOW)  # type: ignore[arg-type]
     assert path.read_text() == "mine"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+@pytest.mark.parametrize("name", ["report.md", "report.html"])
+def test_a_pipe_in_place_of_the_report_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    monkeypatch.setattr(report, "fill_template", lambda findings, folder, *, figures: FRESH)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(StudyError, match="not a regular file"):
+        write_report(None, tmp_path, now=NOW)  # type: ignore[arg-type]

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 import gridstudy as gs
-from benchmarks.chaos import hear_interruptions
 from grid_search_experiments import main
 from gridstudy.core.subject import Data
 from gridstudy.core.trial import DataIdentity
@@ -26,18 +25,10 @@ from gridstudy.running.runner import run_study
 from gridstudy.running.trials import run_trials
 from tests.conftest import IDENTITY, TWO_BY_TWO, wait_until
 from tests.fault_jobs import SOURCE
+from tests.studies import ROOT, start_study
 
-ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "examples" / "digits.py"
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
-
-
-def _start(logdir, *arguments):
-    return subprocess.Popen(
-        [sys.executable, "grid_search_experiments.py", "--logdir", str(logdir), *map(str, arguments)],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        preexec_fn=hear_interruptions if os.name != "nt" else None,  # noqa: PLW1509
-    )  # fmt: skip
 
 
 @POSIX
@@ -45,7 +36,7 @@ def test_a_study_of_a_subject_file_that_is_killed_resumes_to_equal_outcomes(tmp_
     pytest.importorskip("sklearn")
     arguments = ["learning_rate", "--subject", DIGITS, "--seeds", "2", "--workers", "2"]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    study = _start(killed, *arguments)
+    study = start_study(killed, *map(str, arguments))
     wait_until(lambda: len(list(find_results(killed))) >= 2)
     os.killpg(study.pid, signal.SIGKILL)
     study.communicate()
@@ -59,7 +50,7 @@ def test_a_study_of_a_subject_file_that_is_killed_resumes_to_equal_outcomes(tmp_
 
 @POSIX
 def test_a_study_that_is_terminated_exits_with_143_and_says_how_to_resume(tmp_path):
-    study = _start(tmp_path, "epochs", "--dataset", "garments-small", "--seeds", "20")
+    study = start_study(tmp_path, "epochs", "--dataset", "garments-small", "--seeds", "20")
     wait_until(lambda: any(tmp_path.glob("*/seed*/result.toml")))
     study.send_signal(signal.SIGTERM)
     out, _ = study.communicate(timeout=60)

@@ -58,7 +58,7 @@ def test_sigterm_ends_a_study_as_ctrl_c_does(tmp_path):
     study.terminate()
     out, _ = study.communicate(timeout=30)
     assert study.returncode == 143
-    assert "interrupted, 0 of 6 trials complete; nothing complete is lost" in out
+    assert "interrupted with 0 of 6 trials complete; rerun the same command to resume" in out
     assert "Traceback" not in out
     assert not (tmp_path / ".lock.holder").exists()
 
@@ -75,4 +75,4 @@ def test_sigterm_ends_a_study_that_is_process_1_of_a_container(tmp_path):
     os.kill(int(children[0]), signal.SIGTERM)
     out, _ = outer.communicate(timeout=30)
     assert outer.returncode == 143
-    assert "the same command goes on from here" in out
+    assert "rerun the same command to resume" in out

@@ -29,6 +29,7 @@ from tests.jobs import (
     spoil_on_3,
     stop_on_3,
     tell_and_stop,
+    tell_pid,
 )
 
 
@@ -184,6 +185,15 @@ def test_a_worker_that_has_other_modules_than_the_program_is_refused_in_one_line
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_workers_run_the_program_s_copy_although_another_is_installed(tmp_path):
+    installed = tmp_path / "installed"
+    shutil.copytree(ROOT / "gridstudy", installed / "gridstudy", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    done = run_script(tmp_path, DESCRIBE, START_METHODS[0], cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["files"][0] == str(ROOT / "gridstudy" / "__init__.py")
+
+
 def test_python_without_its_environment_needs_a_safe_path(tmp_path):
     done = subprocess.run(
         [sys.executable, "-E", "-c", DESCRIBE, str(ROOT), START_METHODS[0]],
@@ -224,6 +234,42 @@ def test_a_job_that_hangs_is_noticed_while_others_keep_ending():
             ended.append(event.job)
     assert len(ended) == 57
     assert ended.index(3) < 40
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows stops no process")
+def test_a_worker_that_is_stopped_while_idle_does_not_hold_up_the_end(monkeypatch):
+    monkeypatch.setattr(launchers, "GRACE_S", 0.3)
+    events = LocalLauncher(2).run(tell_pid, range(2))
+    pids = [event.value for event in events if isinstance(event, Finished) and not os.kill(event.value, signal.SIGSTOP)]
+    assert len(pids) == 2
+    assert not any(_is_alive(pid) for pid in pids)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows stops no process")
+def test_time_in_which_all_was_stopped_does_not_count_against_a_job(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(STOPPED_SCRIPT)
+    command = [sys.executable, str(script), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    study = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    wait_until(lambda: any(path.name.isdigit() for path in tmp_path.iterdir()))
+    os.killpg(study.pid, signal.SIGSTOP)
+    time.sleep(3)
+    os.killpg(study.pid, signal.SIGCONT)
+    assert study.communicate(timeout=60)[0] == "Finished\n"
+
+
+STOPPED_SCRIPT = """
+import sys
+from pathlib import Path
+from gridstudy.running import launchers
+from tests.jobs import sleep_and_tell
+
+launchers.LONGEST_LOOK_S = 0.6
+if __name__ == "__main__":
+    events = launchers.LocalLauncher(1).run(sleep_and_tell, [(Path(sys.argv[1]), 1.0)], timeout_s=lambda job: 3.0)
+    print([type(event).__name__ for event in events][-1])
+"""
 
 
 def test_the_clock_of_a_job_begins_with_the_job(tmp_path):
@@ -275,6 +321,23 @@ def test_too_few_open_files_get_one_line(tmp_path, n_files):
     assert done.returncode == 1
     assert done.stderr.startswith("error: cannot start worker processes: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_a_worker_that_needs_more_open_files_than_are_left_gets_one_line():
+    import resource
+
+    launcher = LocalLauncher(1)
+    launcher.warm_up()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))
+    try:
+        with pytest.raises(StudyError, match=r"cannot start worker processes: .*Too many open files"):
+            list(launcher.run(double, [4]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
+from gridstudy.core.errors import StopStudy, StudyError
 from gridstudy.core.subject import Data
 from gridstudy.core.trial import DataIdentity, TrialConfig, TrialState
 from gridstudy.fashion.subject import SUBJECT
@@ -18,11 +20,12 @@ from gridstudy.records.trials import (
     trial_status,
     write_result,
 )
-from gridstudy.running.launchers import Crashed, Finished
-from gridstudy.running.remote import pack_folder, place_trials, train_remotely
+from gridstudy.running.launchers import Crashed, Finished, LocalLauncher, Started
+from gridstudy.running.remote import pack_folder, place_trials, set_up_process, train_remotely
 from gridstudy.running.subjects import SubjectSource
 from gridstudy.running.trials import run_trials, train_trials
 from tests.conftest import fake_result, fake_run
+from tests.jobs import fail_in_a_thread
 
 HOW = {"source": SubjectSource(module="gridstudy.fashion.subject"), "device": "cpu", "attempt": 1}
 
@@ -85,3 +88,30 @@ def test_a_trial_whose_result_is_cut_on_the_way_is_not_complete(tmp_path, trial,
     with pytest.raises(Exception, match="cut short"):
         place_trials((trial,), [pack_folder(tmp_path / "node")], logdir=tmp_path / "logs")
     assert trial_status(tmp_path / "logs", trial).state is not TrialState.COMPLETE
+
+
+def test_a_result_that_is_there_is_kept_when_an_equal_trial_arrives(tmp_path, trial):
+    (tmp_path / "node").mkdir()
+    write_result(tmp_path / "node", fake_result(trial), fake_run(attempt=2))
+    folder = trial_folder(tmp_path / "logs", trial)
+    folder.mkdir(parents=True)
+    write_result(folder, fake_result(trial), fake_run(attempt=1))
+    event = place_trials((trial,), [pack_folder(tmp_path / "node")], logdir=tmp_path / "logs")
+    assert event.value[0][1].attempt == read_result(folder / RESULT_FILE)[1].attempt == 1
+
+
+def test_nothing_is_placed_in_a_log_directory_that_is_no_longer_held(tmp_path, trial):
+    def lost():
+        raise StudyError("the lock was removed")
+
+    (tmp_path / "node").mkdir()
+    write_result(tmp_path / "node", fake_result(trial), fake_run())
+    with pytest.raises(StopStudy, match="the lock was removed"):
+        place_trials((trial,), [pack_folder(tmp_path / "node")], logdir=tmp_path / "logs", check=lost)
+    assert not (tmp_path / "logs").exists()
+
+
+def test_a_thread_that_fails_in_a_worker_leaves_no_traceback_on_the_terminal(capfd):
+    launcher = LocalLauncher(1, setup=partial(set_up_process, HOW["source"]))
+    assert [type(event) for event in launcher.run(fail_in_a_thread, [1])] == [Started, Finished]
+    assert capfd.readouterr().err == ""

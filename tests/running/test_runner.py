@@ -10,7 +10,7 @@ from gridstudy.core.errors import StudyError
 from gridstudy.core.trial import TrialState
 from gridstudy.fashion.subject import SUBJECT
 from gridstudy.records.tables import load_records
-from gridstudy.records.trials import ERROR_FILE, RESULT_FILE, trial_folder
+from gridstudy.records.trials import ERROR_FILE, RESULT_FILE, read_result, trial_folder
 from gridstudy.running.launchers import InProcessLauncher, Started
 from gridstudy.running.lock import lock_logdir
 from gridstudy.running.planning import plan_trials, record_plans, recorded_dataset
@@ -173,6 +173,34 @@ def test_the_best_come_first_and_the_unstable_last(tmp_path, experiment, make_tr
     ]
     assert rows[2]["n_diverged"] == 1
     assert rows[2]["mean"] > rows[0]["mean"]
+
+
+def test_the_work_of_a_trial_is_that_of_the_plan_though_records_do_not_know_it(tmp_path, experiment):
+    class Watching(StudyTracker):
+        seen = ()
+
+        def start(self, *, n_trials, results, work_left):
+            self.seen += tuple(result.trial.configuration.work for result in results)
+            super().start(n_trials=n_trials, results=results, work_left=work_left)
+
+        def trial_finished(self, result, run):
+            self.seen += (result.trial.configuration.work,)
+            super().trial_finished(result, run)
+
+    class FromDisk(FakeTrainer):
+        def __call__(self, trials, *, attempt):
+            super().__call__(trials, attempt=attempt)
+            return [read_result(trial_folder(self.logdir, trial) / RESULT_FILE) for trial in trials]
+
+    work = sorted(configuration.work for configuration in experiment.configurations)
+    for _ in range(2):
+        planned = plan_trials([experiment], range(1), subject=SUBJECT, data=DATA, logdir=tmp_path)
+        progress = Watching()
+        run_study(
+            planned, logdir=tmp_path, train=FromDisk(tmp_path), launcher=InProcessLauncher(), progress=progress
+        )  # fmt: skip
+        assert sorted(progress.seen) == work
+        assert progress.work() == (sum(work), sum(work))
 
 
 def test_scores_that_nobody_knows_leave_the_others_their_mean(experiment, make_trial):

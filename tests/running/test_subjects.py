@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import sys
 import textwrap
@@ -112,6 +113,13 @@ def test_data_that_cannot_be_prepared_are_told_in_one_line(tmp_path, prepare, me
 def test_a_subject_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(StudyError, match="cannot read the subject file"):
         source_of_file(tmp_path / "none.py")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+def test_a_pipe_is_no_subject_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe.py")
+    with pytest.raises(StudyError, match=r"cannot read the subject file .*not a regular file"):
+        source_of_file(tmp_path / "pipe.py")
 
 
 def test_a_subject_file_named_like_a_loaded_module_is_refused(tmp_path):

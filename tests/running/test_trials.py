@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from gridstudy.core.errors import StopStudy, StudyError
+from gridstudy.core.machine import CPU_VARIABLES
 from gridstudy.core.space import Hyperparameter
 from gridstudy.core.subject import Data, Objective, Subject
-from gridstudy.core.trial import Outcome, TrialConfig
-from gridstudy.records.trials import LOG_FILE, TRIAL_FILE, trial_folder
+from gridstudy.core.trial import UNKNOWN, Outcome, TrialConfig
+from gridstudy.records.trials import LOG_FILE, RESULT_FILE, TRIAL_FILE, read_result, trial_folder
 from gridstudy.running.subjects import SubjectSource
 from gridstudy.running.trials import OutcomeError, run_trials
 from tests.conftest import IDENTITY
@@ -61,6 +62,17 @@ def test_a_metric_that_would_hide_another_column_is_refused(tmp_path, name):
     for train in (report_it, return_it):
         with pytest.raises(StudyError, match=f"a metric must not be named like a hyperparameter .* got '{name}'"):
             run(subject_that(train), tmp_path)
+
+
+def test_a_record_names_the_processor_and_the_variables_that_change_its_bits(tmp_path, monkeypatch):
+    for name in CPU_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
+    run(subject_that(lambda *_: Outcome(1.0)), tmp_path)
+    (path,) = tmp_path.rglob(RESULT_FILE)
+    _, run_facts = read_result(path)
+    assert run_facts.processor not in ("", UNKNOWN)
+    assert run_facts.environment == {"MKL_CBWR": "COMPATIBLE"}
 
 
 def test_what_is_reported_each_epoch_becomes_the_curves_with_their_seconds(tmp_path):

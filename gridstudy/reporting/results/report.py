@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from gridstudy.core.errors import StudyError
-from gridstudy.core.files import write_atomic
+from gridstudy.core.files import read_bytes, write_atomic
 from gridstudy.reporting.figures import own_style, save_figure
 from gridstudy.reporting.page import make_html
 from gridstudy.reporting.phrases import code, count, fixed, p_value, plain, table
@@ -60,7 +60,7 @@ def sign(text: str) -> str:
 def is_own_report(path: Path) -> bool:
     """Whether a report was written here and nobody has written in it since."""
     try:
-        text = path.read_bytes().decode("utf-8", "replace")
+        text = read_bytes(path).decode("utf-8", "replace")
     except OSError:
         return False
     found = MARK.search(text)
