@@ -79,9 +79,11 @@ def print_outcome(decision: Decision) -> None:
 
 def _standing(decision: Decision, e: ExperimentEstimate) -> str:
     """The verdict, or the arm that can be recommended."""
+    from gridstudy.reporting.phrases import verdict_word
+
     if decision.goal == "recommended":
         return e.labels[e.recommended] if e.recommended else "none yet"
-    return e.verdict.verdict if e.verdict else "no hypothesis"
+    return verdict_word(e.verdict.verdict) if e.verdict else "no hypothesis"
 
 
 def print_confirmed(study: StudyRun) -> None:

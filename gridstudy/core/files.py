@@ -11,7 +11,7 @@ from pathlib import Path
 from gridstudy.core.errors import StudyError
 
 CANNOT_FLUSH = (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES)
-"""Answers of file systems that cannot flush a folder: SMB shares, VirtualBox folders, some FUSE mounts."""
+"""Answers of file systems that cannot open or flush a folder: SMB shares, VirtualBox folders, some FUSE mounts."""
 
 MOST_BYTES = 64 << 20
 """Larger than any text file of ours; a file above it is refused instead of read."""
@@ -57,15 +57,13 @@ def flush_folder(folder: Path) -> None:
         return
     try:
         descriptor = os.open(folder, os.O_RDONLY)
-    except PermissionError:
-        return
-    try:
-        os.fsync(descriptor)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         if error.errno not in CANNOT_FLUSH:
             raise OSError(error.errno, error.strerror, str(folder)) from None
-    finally:
-        os.close(descriptor)
 
 
 def read_bytes(path: Path, *, most: int = MOST_BYTES) -> bytes:

@@ -184,7 +184,7 @@ def _become_holder(folder: Path, ours: Holder, *, warn: Warn, times: LockTimes, 
     if not void:
         warn(f"took over {folder} from {there}, which has shown no life for {times.dead_after_s:g} s")
     _replace_holder(folder, ours)
-    if not locked:
+    if not (locked and void):
         time.sleep(times.poll_s)  # another process may take over at this moment; the last one keeps the folder
     return _is_ours(folder, ours)
 

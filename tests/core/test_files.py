@@ -24,6 +24,20 @@ def test_a_folder_that_cannot_be_flushed_loses_nothing(tmp_path, monkeypatch, co
     assert (tmp_path / "file").read_bytes() == b"content"
 
 
+@pytest.mark.parametrize("code", ["EINVAL", "ENOTSUP", "EACCES"])
+def test_a_folder_that_cannot_be_opened_loses_nothing(tmp_path, monkeypatch, code):
+    real = os.open
+
+    def refuse_folders(path, flags, *arguments, **options):
+        if os.path.isdir(path):  # noqa: PTH112
+            raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)), str(path))
+        return real(path, flags, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse_folders)
+    write_atomic(tmp_path / "file", b"content")
+    assert (tmp_path / "file").read_bytes() == b"content"
+
+
 def test_any_other_fault_of_a_flush_is_raised_with_the_folder(tmp_path, monkeypatch):
     def broken(descriptor):
         raise OSError(errno.EIO, "Input/output error")

@@ -5,11 +5,13 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -147,6 +149,19 @@ def test_a_living_process_of_this_system_is_respected_although_its_lock_does_not
         holder.communicate()
 
 
+@LINUX
+def test_a_process_of_this_system_that_is_stopped_is_respected_although_it_shows_no_life(tmp_path, no_flock):
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        holder.send_signal(signal.SIGSTOP)
+        with pytest.raises(StudyError, match=f"process {holder.pid} on "), hold(tmp_path, warn=no_warning, times=FAST):
+            pass
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
 def test_a_living_holder_on_another_host_is_respected(living_holder):
     with (
         pytest.raises(StudyError, match="in use by process 7 on elsewhere"),
@@ -232,6 +247,27 @@ def test_of_many_that_take_over_a_dead_holder_at_once_one_wins(tmp_path, no_floc
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == ["held"] + ["refused"] * 3
+
+
+def test_of_two_that_find_a_holder_dead_at_the_same_moment_one_is_let_in(tmp_path, no_flock):
+    foreign_holder(tmp_path)
+    both, entered = threading.Barrier(2), []
+
+    def meet(message):
+        if message.startswith("took over") and both.wait(timeout=10) == 0:
+            time.sleep(0.2)
+
+    def take():
+        with suppress(StudyError), hold(tmp_path, warn=meet, times=replace(FAST, poll_s=0.6)):
+            entered.append(threading.get_ident())
+            time.sleep(1)
+
+    threads = [threading.Thread(target=take) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(entered) == 1
 
 
 def test_with_patience_a_holder_is_waited_for_and_reported(tmp_path):

@@ -71,6 +71,7 @@ def test_files_that_systems_leave_are_passed_over(tmp_path, make_trial):
     for name in ("._result.toml", ".DS_Store"):
         (folder / name).write_bytes(b"\0")
         (tmp_path / name).write_bytes(b"\0")
+    shutil.copytree(folder, tmp_path / ".stversions" / folder.name)
     records = load_records(tmp_path)
     assert len(records.trials) == 1
     assert records.problems.empty

@@ -37,6 +37,12 @@ def test_an_experiment_that_is_gone_leaves_no_stale_numbers() -> None:
     assert "new 2" not in merged.text and "no longer hold anything for `new`" in merged.text
 
 
+def test_a_report_with_the_line_ends_of_windows_keeps_them() -> None:
+    merged = merge_report(FRESH.replace("\n", "\r\n"), LATER)
+    assert "new 2" in merged.text
+    assert "\n" not in merged.text.replace("\r\n", "")
+
+
 def test_a_block_with_a_persons_words_is_told() -> None:
     assert merge_report(FRESH.replace("beta 1", "beta 1 I doubt it"), LATER).edited == ("b",)
     assert merge_report(FRESH.replace("\n", "\r\n"), LATER).edited == ()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from gridstudy.core.errors import StudyError
-from gridstudy.running import launchers
+from gridstudy.running import launchers, worker_start
 from gridstudy.running.launchers import Crashed, Finished, InProcessLauncher, LocalLauncher, Started
 from tests.conftest import wait_until
 from tests.jobs import (
@@ -210,6 +210,14 @@ def test_a_long_temporary_folder_does(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such sockets")
+def test_a_long_temporary_folder_without_a_shorter_one_gets_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / ("x" * 100)))
+    monkeypatch.setattr(worker_start, "SHORT_FOLDERS", (str(tmp_path / "missing"),))
+    with pytest.raises(StudyError, match="at most 60 letters; set TMPDIR to a shorter one than"):
+        LocalLauncher(1).warm_up()
+
+
 # --- hangs and scarce resources --------------------------------------------------------------------------------------
 
 
@@ -262,7 +270,7 @@ def test_time_in_which_all_was_stopped_does_not_count_against_a_job(tmp_path):
 STOPPED_SCRIPT = """
 import sys
 from pathlib import Path
-from gridstudy.running import launchers
+from gridstudy.running import launchers, worker_start
 from tests.jobs import sleep_and_tell
 
 launchers.LONGEST_LOOK_S = 0.6

@@ -205,7 +205,7 @@ def _keys(folder: Path) -> Iterator[tuple[str, Path]]:
     for above, subfolders, files in os.walk(folder):
         subfolders.sort()
         for name in sorted(files):
-            if not name.startswith((".", "._")):
+            if not name.startswith("."):
                 path = Path(above) / name
                 yield path.relative_to(folder).as_posix(), path
 

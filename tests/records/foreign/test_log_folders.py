@@ -218,6 +218,7 @@ def test_files_of_file_managers_are_ignored(tmp_path):
     (tmp_path / "run" / ".DS_Store").write_bytes(b"\0")
     (tmp_path / "run" / "._x_results.toml").write_bytes(b"\0\1")
     (tmp_path / "run" / "._events.out.tfevents.1.x").write_bytes(b"\0\1")
+    write_run(tmp_path / ".stversions" / "run")
     trials, _, problems = load(tmp_path)
     assert len(trials) == 1
     assert not problems
