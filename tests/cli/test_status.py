@@ -156,7 +156,7 @@ def test_short_is_two_lines_what_there_is_and_the_choices(status):
      (["--study", "no.toml"], "cannot read"), (["--subject", "no.py"], "cannot read"), (["nonsense"], "unknown exp"),
      (["--time-limit", "soon"], "a time is"), (["--most-seeds", "1"], "--most-seeds takes"),
      (["--logdir", "file"], "must be a folder"), (["--ask"], "--status and --ask"), (["--list"], "--list and --status"),
-     (["--subject", str(ROOT / "examples" / "digits.py"), "--validation", "test"], "is about the built-in data")],
+     (["--subject", str(ROOT / "examples" / "digits.py"), "--validation", "test"], "selects built-in data")],
 )  # fmt: skip
 def test_a_wrong_choice_is_refused_in_one_line(status, tmp_path, arguments, message):
     (tmp_path / "file").touch()
