@@ -278,7 +278,7 @@ def result_rows(e: ExperimentEstimate) -> list[dict[str, object]]:
     objective = objective_of(e)
     rows = e.summary.sort_values("objective_mean", ascending=not objective.maximise, kind="stable").head(MOST_ROWS)
     unit = difference_unit(objective)
-    below = f"below the best{f', {unit}' if unit else ''}"
+    below = f"{'below' if objective.maximise else 'above'} the best{f', {unit}' if unit else ''}"
     budgets = [b for b in budget_columns(e) if e.summary[b].nunique() > 1]
     return [
         {
