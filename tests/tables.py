@@ -184,7 +184,7 @@ def _run(result: TrialResult) -> TrialRun:
 # --- a subject of another kind -------------------------------------------------------------------------------------
 
 
-def solver_subject(*, margin: float | None = 2.0) -> Subject:
+def solver_subject() -> Subject:
     """A made-up solver: milliseconds are minimised over two hyperparameters; no curves, budgets, epochs or classes."""
 
     def train(*_: Any) -> Any:
@@ -196,13 +196,13 @@ def solver_subject(*, margin: float | None = 2.0) -> Subject:
         space=[threads, Hyperparameter("kernel", "plain", choices=("plain", "tiled"))],
         train=train,
         prepare=lambda: Data(None, DataIdentity("made", "d", "s", "none")),
-        objective=Objective("latency", unit="ms", maximise=False, margin=margin),
+        objective=Objective("latency", unit="ms", maximise=False, margin=2.0),
     )
 
 
-def solver_records(*, n_seeds: int = 5, margin: float | None = 2.0, rng: int = 0) -> Records:
+def solver_records(*, n_seeds: int = 5, rng: int = 0) -> Records:
     """The solver's trials: 100 ms, half as long with twice the threads, and 20 ms less when tiled."""
-    subject = solver_subject(margin=margin)
+    subject = solver_subject()
     experiment = subject.parse(
         {
             "name": "solver", "question": "How fast?", "hypothesis": "Tiling helps.",

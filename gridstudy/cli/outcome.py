@@ -28,7 +28,10 @@ def resolution(study: StudyRun, planned: Sequence[PlannedTrial]) -> str:
     paired, unpaired, source = planned_resolution(
         n_seeds, records.trials, groups=[[c.name for c in plan.experiment.configurations] for plan in records.plans],
         family_size=max(family_size(plan, records.plans) for plan in records.plans if plan.experiment.name in names),
+        is_fraction=study.subject.objective.is_fraction,
     )  # fmt: skip
+    if not source:
+        return "unknown until some configuration has 3 seeds"
     return console.describe_resolution(n_seeds, paired, unpaired, source, study.subject.objective)
 
 
@@ -76,9 +79,11 @@ def print_outcome(decision: Decision) -> None:
 
 def _standing(decision: Decision, e: ExperimentEstimate) -> str:
     """The verdict, or the arm that can be recommended."""
+    from gridstudy.reporting.phrases import verdict_word
+
     if decision.goal == "recommended":
         return e.labels[e.recommended] if e.recommended else "none yet"
-    return e.verdict.verdict if e.verdict else "no hypothesis"
+    return verdict_word(e.verdict.verdict) if e.verdict else "no hypothesis"
 
 
 def print_confirmed(study: StudyRun) -> None:

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from gridstudy.statistics.results.hypotheses import Claim, ResultHypothesis
 
 PREFIXES = ("mlflow:", "optuna:")
+GAPS = {
+    "COLUMN": "the objective (COLUMN)",
+    "COLUMNS": "the hyperparameters (COLUMNS)",
+    "NUMBER": "the smallest difference that matters (NUMBER)",
+}
+"""What a suggested command leaves open."""
 MOST_CELL = 34
 """Letters of a cell of the table of proposed roles."""
 
@@ -128,8 +134,11 @@ def proposal_lines(table: RunTable, *, choice: str | None, program: str) -> Iter
     yield ""
     yield from _role_lines(roles)
     yield ""
-    yield "Nothing was analysed. If these roles are right (give columns that are not settings to --ignore), paste:"
     command = suggested_command(table, roles, program=program)
+    gaps = " and ".join(words for gap, words in GAPS.items() if re.search(rf"--\w+ {gap}\b", command))
+    fill = f" fill in {gaps} and" if gaps else ""
+    roles_are = "If these roles are right (give columns that are not settings to --ignore),"
+    yield f"Nothing was analysed. {roles_are}{fill} paste:"
     name = shlex.quote(table.source)
     yield command.replace(name, f"{name} --from {shlex.quote(choice)}", 1) if choice else command
 
@@ -364,6 +373,7 @@ def folder_name(source: str, choice: str | None) -> str:
     """`runs-results` for runs.csv, `mlflow-cnn-results` for experiment cnn of mlflow.db."""
     prefix = next((p for p in PREFIXES if source.startswith(p)), "")
     path = Path(source.removeprefix(prefix)).expanduser()
-    stem = path.resolve().name if path.is_dir() else path.stem
+    stem = path.resolve().name if path.is_dir() else re.sub(r"\.(?:gz|bz2|xz)$", "", path.name).rpartition(".")[0]
+    stem = stem or path.stem
     parts = [part for part in (stem, choice, "results") if part]
     return re.sub(r"[^\w.-]+", "-", "-".join(parts)).strip("-.") or "results"

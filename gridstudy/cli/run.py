@@ -249,6 +249,7 @@ def _show_plan(study: StudyRun) -> int:
     console.print_plan(
         planned, study.experiments_run, description=study.description, resolution=outcome.resolution(study, planned),
         seconds=study.estimate_seconds(planned, device), n_workers=study.count_workers(device) or 1,
+        until=bool(study.until),
     )  # fmt: skip
     if study.until:
         outcome.print_looks(study.decide(keep=False), most_seeds=study.most_seeds)

@@ -275,6 +275,8 @@ class StudyRun:
             return decision.needs
 
         summary = run_rounds(self._first_parts, decide=ask, run=run, is_over=is_over)
+        if is_over() and not summary.failures and (summary.n_left or self.decide(keep=False).needs):
+            report("the time limit is reached; rerun the same command to resume")
         planned = self._plan_parts([_whole(e, self.first_plan(e).seeds) for e in self.experiments])
         return replace(summary, results=[p.result for p in planned if p.result is not None])
 

@@ -25,9 +25,12 @@ SCALES: tuple[Scale, ...] = ("linear", "log2", "log10", "categorical")
 LONGEST_NAME = 60
 """Letters of a configuration's folder; with the rest of a trial's paths they stay below 150."""
 COLUMNS_IN_USE = frozenset(
-    "seed experiment configuration label trial_id n diverged score objective epoch host device started origin flags "
-    "recommended test_score deficit cost".split()
-)  # fmt: skip
+    "trial_id configuration configuration_fingerprint seed experiment label arm n n_diverged n_selected_from epoch "
+    "diverged score objective objective_mean objective_sd objective_low objective_high test_score duration_s cpu_s "
+    "subject dataset dataset_fingerprint split_fingerprint validation training_version host platform device processor "
+    "arithmetic environment source versions attempt started cost origin passes seconds_mean seconds_median "
+    "cpu_seconds_median deficit deficit_low deficit_high deficit_bound tied_with_best recommended flags".split()
+)
 """Names that mean something else in the tables."""
 
 Complete = Callable[[dict[str, Value], frozenset[str]], Mapping[str, Value]]

@@ -10,7 +10,7 @@ from typing import Any
 
 from gridstudy.core.errors import StudyError
 from gridstudy.core.experiment import Experiment, parse_experiment
-from gridstudy.core.space import Configuration, Hyperparameter, SearchSpace
+from gridstudy.core.space import COLUMNS_IN_USE, Configuration, Hyperparameter, SearchSpace
 from gridstudy.core.trial import DataIdentity, Outcome, TrialConfig
 from gridstudy.core.values import Value, check_readable, safe_folder_name
 
@@ -168,7 +168,9 @@ class Subject:
             )
         if not isinstance(self.space, SearchSpace):
             object.__setattr__(self, "space", SearchSpace(tuple(self.space)))
-        self.configure({})  # a default outside its bounds is a mistake of the file, not of its first experiment
+        default = self.configure({})  # a default outside its bounds is a mistake of the file, not of an experiment
+        self.check_columns([self.objective.name], what="the objective", taken=frozenset())
+        self.check_columns(default.budgets, what="a budget")
         if self.epochs and self.epochs not in self.search_space.names:
             raise StudyError(f"epochs must name a hyperparameter; got {self.epochs!r}")
         if self.most_together < 1:
@@ -187,6 +189,14 @@ class Subject:
         work = float(self.work(resolved)) if self.work else cost if math.isfinite(cost) else 1.0
         budgets = {name: float(value) for name, value in self.budgets(resolved).items()}
         return Configuration(resolved, self.search_space.settings(resolved), budgets, cost, work)
+
+    def check_columns(self, names: Iterable[str], *, what: str, taken: frozenset[str] = COLUMNS_IN_USE) -> None:
+        """Raise StudyError where a name would share a column of the tables with a hyperparameter or something else."""
+        for name in names:
+            if name in taken or name in self.search_space.names:
+                raise StudyError(
+                    f"{what} must not be named like a hyperparameter or another column of the tables; got {name!r}"
+                )
 
     def parse(
         self, table: Mapping[str, Any], *, overrides: Mapping[str, Value] | None = None, order: int = 1_000

@@ -54,6 +54,7 @@ nav { columns: 2; margin: 1rem 0; padding: .6rem 1rem; background: #f6f9fc; font
 nav a { display: block; color: #0b5394; text-decoration: none; }
 nav a.level3 { padding-left: 1.2rem; }
 code { background: #f2f2f2; padding: 0 .2em; border-radius: .2em; font-size: .9em; overflow-wrap: anywhere; }
+pre { white-space: pre-wrap; }
 blockquote { margin: 1rem 0; padding: .1rem 1rem; border-left: .3rem solid #0173b2; background: #f6f9fc; }
 .picture { position: relative; display: inline-block; margin: 1rem 0 0; }
 img { max-width: 100%; max-height: 60rem; height: auto; display: block; }

@@ -455,6 +455,8 @@ def set_symlog(ax: Axes, low: float, high: float, *, margin: float, along: str) 
     """
     reach = [max(2.0 * margin, 1.4 * side) for side in (-low, high)]
     steps = margin * np.array([1, 2, 10, 40, 100, 400, 1000, 4000])
+    if max(reach) < steps[2]:  # else nothing would tell that the scale is no longer linear
+        steps = np.insert(steps, 2, 4 * margin)
     ticks = np.array([*-steps[steps <= reach[0]][::-1], 0.0, *steps[steps <= reach[1]]])
     words = [f"{tick:+.4g}" if tick else "0" for tick in ticks]
     if along == "x":

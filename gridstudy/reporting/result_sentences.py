@@ -278,7 +278,7 @@ def result_rows(e: ExperimentEstimate) -> list[dict[str, object]]:
     objective = objective_of(e)
     rows = e.summary.sort_values("objective_mean", ascending=not objective.maximise, kind="stable").head(MOST_ROWS)
     unit = difference_unit(objective)
-    below = f"below the best{f', {unit}' if unit else ''}"
+    below = f"{'below' if objective.maximise else 'above'} the best{f', {unit}' if unit else ''}"
     budgets = [b for b in budget_columns(e) if e.summary[b].nunique() > 1]
     return [
         {
@@ -351,7 +351,7 @@ def rows_left_out(e: ExperimentEstimate) -> Prose:
     """Where the rest of a long table is."""
     if len(e.summary) <= MOST_ROWS:
         return Prose("")
-    return Prose(f"The best of {count(len(e.summary), 'arm')}; {code('experiment_summary.csv')} has all.")
+    return Prose(f"The best {MOST_ROWS} of {count(len(e.summary), 'arm')}; {code('experiment_summary.csv')} has all.")
 
 
 def confirmation_rows(confirmation: pd.DataFrame, objective: Objective) -> list[dict[str, object]]:
@@ -372,11 +372,17 @@ def confirmation_rows(confirmation: pd.DataFrame, objective: Objective) -> list[
 
 def confirmation_sentence(row: Mapping[Any, Any], objective: Objective) -> Prose:
     """What fresh seeds say of the selection's best, beside what the selection said."""
+    arm, selection = code(row["label"]), score_cell(objective, row, "selection")
+    if not row["n"]:
+        return Prose(
+            f"**{plain(row['experiment'])}**: {arm} has no complete trials on fresh seeds yet; in the selection it had "
+            f"{selection}."
+        )
     unstable = f" ({confirmation_status({**row, 'is_best': False})})" if row["n_diverged"] else ""
     fresh = score_cell(objective, row, n=row["n"])
     return Prose(
-        f"**{plain(row['experiment'])}**: {code(row['label'])} reaches {fresh} fresh seeds{unstable}; in the selection "
-        f"it had {score_cell(objective, row, 'selection')}."
+        f"**{plain(row['experiment'])}**: {arm} reaches {fresh} fresh seeds{unstable}; in the selection it had "
+        f"{selection}."
     )
 
 

@@ -167,7 +167,7 @@ def _noise_figures(study: StudyEstimates) -> Iterator[Figure]:
     apart = f"{len(runs.scores)} runs of {runs.configuration}, alike except for the seed, lie {spread} apart"
     right = "; right: each dot is a pair of configurations compared over the same seeds, the diamond their median"
     yield Figure(
-        "noise_floor", "noise", "How far do runs differ that differ in the seed only?",
+        "noise_floor", "noise", "How far apart are runs that differ only in the seed?",
         f"{apart}; a study of single runs would report such differences as findings{right * both}; "
         f"{split_words(study)}.",
         f"{apart}.", drawing=drawing,

@@ -112,7 +112,9 @@ def outcome_line(e: ExperimentEstimate, margin: float, *, racing: bool) -> str:
 
 def confirmed_line(row: Mapping[Any, Any], objective: Objective) -> str:
     """What fresh seeds found of an experiment's best configuration; `row` is one of the confirmation."""
-    return f"{'confirmed':<{len(INDENT)}}{terminal(confirmation_sentence(row, objective))}"
+    return (
+        f"{'confirmed' if row['n'] else 'unconfirmed':<{len(INDENT)}}{terminal(confirmation_sentence(row, objective))}"
+    )
 
 
 def problem_lines(findings: Findings) -> list[Prose]:

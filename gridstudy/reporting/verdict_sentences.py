@@ -228,7 +228,7 @@ def contrast_sentences(e: ExperimentEstimate) -> list[Prose]:
 
 def contrast_sentence(e: ExperimentEstimate, contrast: ContrastEstimate, first: str, second: str) -> Prose:
     """`10` minus `3`: +1.5 points, 96 % interval [0.2, 2.8], n = 5."""
-    name = f"{code(first)} minus {code(second)}"
+    name = _minus(e, first, second)
     if not math.isfinite(contrast.difference):
         return Prose(f"{name}: {plain(contrast.label)}")
     objective = objective_of(e)
@@ -248,9 +248,15 @@ def contrast_sentence(e: ExperimentEstimate, contrast: ContrastEstimate, first: 
 def contrast_cell(e: ExperimentEstimate, contrast: ContrastEstimate, first: str, second: str) -> Prose:
     """As `contrast_sentence`, short: `10` minus `3`: +1.5 points [0.2, 2.8]."""
     if not math.isfinite(contrast.difference):
-        return Prose(f"{code(first)} minus {code(second)}: {plain(contrast.label)}")
+        return Prose(f"{_minus(e, first, second)}: {plain(contrast.label)}")
     size = difference(objective_of(e), contrast.difference, contrast.low, contrast.high)
-    return Prose(f"{code(first)} minus {code(second)}: {size}")
+    return Prose(f"{_minus(e, first, second)}: {size}")
+
+
+def _minus(e: ExperimentEstimate, first: str, second: str) -> str:
+    """The difference that is positive where the first side is better, as scores are subtracted."""
+    higher, lower = (first, second) if objective_of(e).maximise else (second, first)
+    return f"{code(higher)} minus {code(lower)}"
 
 
 def verdict_rows(experiments: Iterable[ExperimentEstimate]) -> list[dict[str, object]]:

@@ -229,8 +229,12 @@ def print_plan(
     resolution: str,
     seconds: Mapping[Configuration, float],
     n_workers: int,
+    until: bool = False,
 ) -> None:
-    """Every trial with its state, the budget of each arm, what the seeds can resolve and the estimated time."""
+    """Every trial with its state, the budget of each arm, what the seeds can resolve and the estimated time.
+
+    With `until`, the trials are those of the first look only.
+    """
     out = _out()
     trials = _table("trial", "state")
     for p in planned:
@@ -241,7 +245,7 @@ def print_plan(
     _print_counts(planned)
     out.print(f"resolution: {resolution}", soft_wrap=True)
     if seconds:
-        out.print(_estimate(planned, seconds, n_workers))
+        out.print(_estimate(planned, seconds, n_workers, of=" of the first look" if until else ""))
 
 
 def print_work(
@@ -258,11 +262,13 @@ def _print_counts(planned: Sequence[PlannedTrial]) -> None:
     _out().print(f"{len(planned)} trials: " + ", ".join(f"{counts[state]} {state.value}" for state in TrialState))
 
 
-def _estimate(planned: Sequence[PlannedTrial], seconds: Mapping[Configuration, float], n_workers: int) -> str:
+def _estimate(
+    planned: Sequence[PlannedTrial], seconds: Mapping[Configuration, float], n_workers: int, *, of: str = ""
+) -> str:
     todo = [seconds[p.trial.configuration] for p in planned if p.state is not TrialState.COMPLETE]
     estimate = max([sum(todo) / n_workers, *todo], default=0.0)
     workers = f"{n_workers} worker{'s' * (n_workers > 1)}"
-    return f"estimated time: about {format_duration(estimate)} with {workers}, from a few timed steps"
+    return f"estimated time{of}: about {format_duration(estimate)} with {workers}, from a few timed steps"
 
 
 def ask(question: str) -> bool:

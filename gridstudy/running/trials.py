@@ -88,6 +88,7 @@ def known_result(folder: Path, trial: TrialConfig) -> tuple[TrialResult, TrialRu
 class _Epochs:
     """Collects what a subject reports after each epoch, with the seconds that it took."""
 
+    subject: Subject
     rows: list[dict[str, float]] = field(default_factory=list)
     duration_s: list[float] = field(default_factory=list)
     clock: float = field(default_factory=time.perf_counter)
@@ -96,6 +97,7 @@ class _Epochs:
         now = time.perf_counter()
         self.duration_s.append(now - self.clock)
         self.clock = now
+        _check_metrics(self.subject, metrics)
         self.rows.append({name: float(value) for name, value in metrics.items()})
 
     def curves(self) -> dict[str, tuple[float, ...]]:
@@ -111,7 +113,7 @@ def train_trials(
     Logs go to `folders`, which must exist.
     """
     subject = source.load()
-    n_done, epochs = 0, [_Epochs() for _ in trials]
+    n_done, epochs = 0, [_Epochs(subject) for _ in trials]
     with ExitStack() as logs:
         for trial, folder in zip(trials, folders, strict=True):
             logs.enter_context(_log_to(folder / LOG_FILE))
@@ -125,12 +127,17 @@ def train_trials(
             if subject.check_content is not None:
                 or_stop(partial(subject.check_content, data.content))
             result = check_outcome(trial, outcome, own.curves(), objective=subject.objective, data=data)
+            _check_metrics(subject, result.curves)
             seconds = tuple(own.duration_s) if len(own.duration_s) == result.n_epochs else ()
             facts = {"device": device, "arithmetic": "", **_describe(subject, source, device)}
             yield result, TrialRun(**times, epoch_duration_s=seconds, attempt=attempt, **facts)
             n_done += 1
     if n_done < len(trials):
         raise OutcomeError(f"train_many must give an outcome for each trial; got {n_done} for {len(trials)} trials")
+
+
+def _check_metrics(subject: Subject, names: Iterable[str]) -> None:
+    subject.check_columns(set(names) - {subject.objective.name}, what="a metric")
 
 
 def _timed(train: Callable[[], Iterable[Outcome]]) -> Iterator[tuple[Outcome, dict[str, Any]]]:

@@ -36,7 +36,8 @@ class Effect:
 class Advice:
     """Seeds at the looks that should decide: by the estimates, and the quartiles over their uncertainty.
 
-    Infinite beyond the last look, `last`; NaN where nothing can be planned.
+    `expected` is within the quartiles: estimates of many differences together may promise more than nearly all of what
+    the differences may be. Infinite beyond the last look, `last`; NaN where nothing can be planned.
     """
 
     expected: float
@@ -154,7 +155,7 @@ def _advise(
     for look in reversed(range(complete, len(sizes))):
         needed = np.where(power(difference, sd, look) >= POWER, sizes[look], needed)
     low, high = np.quantile(needed[1:], QUARTILES, method="inverted_cdf")
-    return Advice(float(needed[0]), float(low), float(high), sizes[-1])
+    return Advice(float(min(max(needed[0], low), high)), float(low), float(high), sizes[-1])
 
 
 def draw_effects(effects: Sequence[Effect]) -> tuple[Floats, Floats]:

@@ -33,7 +33,7 @@ from gridstudy.statistics.flags import (
     slow_configurations,
 )
 from gridstudy.statistics.groups import choose_group, describe_group, drop_conflicts, find_margin, name_group
-from gridstudy.statistics.noise import NoiseFloor, Spread, logdir_spread, noise_floor
+from gridstudy.statistics.noise import NoiseFloor, Spread, assumed_spread, logdir_spread, noise_floor
 from gridstudy.statistics.standing import Ranking, deficit_columns, plan_schedule, rank_at_once, rank_plan
 from gridstudy.statistics.summaries import (
     Columns,
@@ -214,8 +214,8 @@ def analyse(records: Records, margin: float | None = None, *, stored: Sequence[S
 def _spread(trials: pd.DataFrame, plans: Sequence[Plan], description: Description) -> Spread:
     """The spread of repeated configurations; the reference study's stands in where scores are fractions."""
     groups = [[c.name for c in plan.experiment.configurations] for plan in plans]
-    unknown = None if description.objective.is_fraction else Spread(np.nan, np.nan, "")
-    return logdir_spread(trials, groups=groups, assumed=unknown)
+    assumed = assumed_spread(is_fraction=description.objective.is_fraction)
+    return logdir_spread(trials, groups=groups, assumed=assumed)
 
 
 def _curve_flags(trials: pd.DataFrame, curves: pd.DataFrame, sign: int) -> dict[str, list[str]]:

@@ -99,6 +99,13 @@ def _median_range(values: Floats) -> tuple[float, float, float]:
     return (float(np.median(known)), float(known.min()), float(known.max())) if known.size else (np.nan,) * 3
 
 
+def assumed_spread(*, is_fraction: bool) -> Spread:
+    """The spread to plan with before there are records: the reference study's for fractions, else unknown."""
+    if is_fraction:
+        return Spread(REFERENCE_SD, REFERENCE_DIFFERENCE_SD, FROM_REFERENCE)
+    return Spread(np.nan, np.nan, "")
+
+
 def logdir_spread(
     trials: pd.DataFrame | None, *, groups: Sequence[Sequence[str]] = (), assumed: Spread | None = None
 ) -> Spread:
@@ -117,7 +124,7 @@ def logdir_spread(
             difference_sd = _difference_sd(objectives.loc[:, columns.n >= LEAST_SEEDS], groups)
             sd = float(np.median(sds))
             return Spread(sd, difference_sd if difference_sd > 0 else sd * np.sqrt(2), FROM_LOGDIR)
-    return assumed or Spread(REFERENCE_SD, REFERENCE_DIFFERENCE_SD, FROM_REFERENCE)
+    return assumed or assumed_spread(is_fraction=True)
 
 
 def _difference_sd(objectives: pd.DataFrame, groups: Sequence[Sequence[str]]) -> float:
@@ -142,8 +149,9 @@ def resolution(n_seeds: int, spread: Spread, *, family_size: int = 1) -> tuple[f
 
 
 def planned_resolution(
-    n_seeds: int, trials: pd.DataFrame | None, *, groups: Sequence[Sequence[str]] = (), family_size: int = 1
-) -> tuple[float, float, str]:
+    n_seeds: int, trials: pd.DataFrame | None, *, groups: Sequence[Sequence[str]] = (), family_size: int = 1,
+    is_fraction: bool = True,
+) -> tuple[float, float, str]:  # fmt: skip
     """What `n_seeds` could resolve, paired and unpaired, and whose spreads that rests on; for the dry run."""
-    spread = logdir_spread(trials, groups=groups)
+    spread = logdir_spread(trials, groups=groups, assumed=assumed_spread(is_fraction=is_fraction))
     return *resolution(n_seeds, spread, family_size=family_size), spread.source

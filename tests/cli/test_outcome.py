@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from benchmarks.chaos import hear_interruptions
+from benchmarks.chaos.studies import hear_interruptions
 from grid_search_experiments import main
 from gridstudy.records.plans import find_plan
 from tests.conftest import wait_until
@@ -36,11 +36,12 @@ def test_the_dry_run_shows_the_looks_the_next_one_and_the_trials_to_go(run, tmp_
     command = ["depth", "learning_rate", "--seeds", "3", "--most-seeds", "6"]
     decided, raced = (run(*command, "--dry-run", *until) for until in (["--until-decided"], ["--until", "recommended"]))
     assert "24 trials: 24 missing" in decided
+    assert "estimated time of the first look: about " in decided
     # three depths and three of the six rates are in contrasts; one of each is the baseline
     assert "look by look: 0 of 2 hypotheses decided; 24 to 39 trials to go" in decided
     assert "look by look: 0 of 2 experiments can recommend a configuration; 24 to 48 trials to go" in raced
     assert " ".join(next(line for line in decided.splitlines() if DEPTH in line and " 6 " in line).split()) == (
-        f"{DEPTH} 3 6 cannot tell 3 3 of 3"
+        f"{DEPTH} 3 6 undecided 3 3 of 3"
     )
     assert list(tmp_path.iterdir()) == []
     run(*command, "--until-decided")
@@ -54,6 +55,7 @@ def test_until_decided_ends_with_verdicts_looks_trials_and_the_fixed_design(run,
     assert verdict.split()[-2:] == ["6", "18"]
     assert "The next look is at 12 seeds." in out
     assert "18 trials in all; a fixed design with 6 seeds for every configuration takes 18" in out
+    assert "undecided" in verdict
     # resumed with nothing to do, it says the same
     assert run(*command).splitlines()[-4:] == out.splitlines()[-4:]
 
@@ -80,6 +82,18 @@ def test_a_confirmation_ends_with_its_finding_beside_the_selections_estimate(run
     (line,) = [line for line in out.splitlines() if line.startswith("confirmed")]
     assert DEPTH in line
     assert "n = 3 fresh seeds; in the selection it had" in line
+
+
+def test_a_time_limit_that_ends_it_is_told(run, capsys, monkeypatch):
+    told = []
+    monkeypatch.setattr("gridstudy.running.console.print_line", told.append)
+    command = ["depth", "--seeds", "3", "--most-seeds", "6"]
+    run(*command, "--until-decided", "--time-limit", "0.001s")
+    assert told == ["the time limit is reached; rerun the same command to resume"]
+    run(*command, "--until-decided")
+    told.clear()
+    run(*command, "--until-decided", "--time-limit", "0.001s")
+    assert told == []
 
 
 def test_other_data_in_the_log_directory_decide_nothing(run, tmp_path):

@@ -273,7 +273,7 @@ def test_mistakes_are_one_line(arguments: list[str], words: str, capsys: pytest.
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"", "empty"), (b"lr,acc\n", "no rows"), (b"\x00\x01\x02", "no text"), (b"lr,acc\n1,2\n\x81\xff,3\n", "row 3")],
+    [(b"", "empty"), (b"lr,acc\n", "no rows"), (b"\x00\x01\x02", "not text"), (b"lr,acc\n1,2\n\x81\xff,3\n", "row 3")],
 )
 def test_files_that_hold_no_runs_are_one_line(content: bytes, words: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("bad.csv").write_bytes(content)
@@ -295,6 +295,17 @@ def test_a_store_of_mlflow_is_analysed_and_left_alone(tmp_path: Path) -> None:
     assert main(["--results", f"mlflow:{folder}", "--from", "grid"]) == 0
     assert content_of(folder) == before
     assert folder_name(f"mlflow:{folder}", "grid") == "mlruns-grid-results"
+
+
+def test_a_compressed_table_gets_the_folder_of_the_table_itself() -> None:
+    assert folder_name("a/runs.csv.gz", None) == "runs-results" == folder_name("runs.csv", None)
+    assert folder_name("runs", None) == "runs-results"
+
+
+def test_a_command_says_what_is_to_be_filled_in(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--results", write(make_runs().rename(columns={"acc": "y"}))]) == 0
+    words = "fill in the objective (COLUMN) and the smallest difference that matters (NUMBER) and paste:"
+    assert words in capsys.readouterr().out
 
 
 def test_log_folders_need_no_roles_and_take_any_tag(capsys: pytest.CaptureFixture[str]) -> None:

@@ -193,6 +193,14 @@ def test_one_layer_beats_five_over_the_widths(screen: Screen) -> None:
     assert (row["unit"], row["n"], row["label"]) == ("cell", 8, "noise and interaction together")
 
 
+def test_a_seed_and_a_folder_may_stand_in_the_text_of_the_settings(screen: Screen) -> None:
+    grid = make_grid()
+    texts = [f"Namespace(lr={r.lr}, seed={r.seed}, out='runs/{r.Index}')" for r in grid.itertuples()]
+    _, command = screen.propose(write(grid.assign(args=texts).drop(columns=["lr", "seed"])))
+    screen(*command)
+    assert len(read()) == 4 and set(read()["n"]) == {4}
+
+
 def test_one_baseline_under_five_names_shows_the_noise(screen: Screen) -> None:
     rng = np.random.default_rng(0)
     names = ["baseline", "clean", "tuned", "final", "again"]

@@ -117,6 +117,8 @@ def test_after_a_default_changed_names_tell_from_the_first_default():
     [
         ({"name": "two words", "default": 1}, "must be an identifier"),
         ({"name": "seed", "default": 1}, "that no column of the tables has"),
+        ({"name": "dataset", "default": "a", "choices": ("a", "b")}, "that no column of the tables has"),
+        ({"name": "objective_mean", "default": 1}, "that no column of the tables has"),
         ({"name": "None", "default": 1}, "must read as text"),
         ({"name": "nan", "default": 1}, "must read as text"),
         ({"name": "kind", "default": "a"}, "needs choices"),

@@ -5,9 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
-from gridstudy.reporting.result_sentences import lead_sentence, noise_sentences, ranking_sentences, tied_sentence
+from gridstudy.reporting.result_sentences import (
+    lead_sentence,
+    noise_sentences,
+    ranking_sentences,
+    rows_left_out,
+    tied_sentence,
+)
 from gridstudy.statistics.estimates import ExperimentEstimate
 from tests.reports import study_findings
 
@@ -28,6 +35,12 @@ def test_rankings_in_words(epochs: ExperimentEstimate) -> None:
     assert "No arm can be ranked" in ranking_sentences(replace(epochs, best=None), 0.005)
     assert "One arm can be ranked" in ranking_sentences(replace(epochs, runner_up=None), 0.005)
     assert "cannot be estimated yet" in lead_sentence(replace(epochs, winners_curse=math.nan))
+
+
+def test_a_long_table_says_how_many_rows_it_has(epochs: ExperimentEstimate) -> None:
+    assert rows_left_out(epochs) == ""
+    long = replace(epochs, summary=pd.concat([epochs.summary] * 9))
+    assert rows_left_out(long).startswith(f"The best 12 of {len(long.summary)} arms; ")
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,12 @@ def test_the_forest_groups_by_experiment_and_says_what_is_confounded(study):
     assert rows["place"].is_monotonic_increasing
 
 
+def test_the_forest_marks_where_its_scale_is_no_longer_linear(study):
+    rows = forest_rows(study.estimates).iloc[:2].assign(difference=[0.013, 0.01], low=[-0.007, 0.0], high=[0.033, 0.02])
+    ax = draw_forest(rows, PERCENT, margin=0.005)
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["-1", "-0.5", "0", "+0.5", "+1", "+2"]
+
+
 def test_the_forest_shows_half_a_point_and_55_points_at_once(study):
     rows = forest_rows(study.estimates).iloc[:2].assign(difference=[0.005, 0.55], low=[0.003, 0.53], high=[0.007, 0.57])
     ax = draw_forest(rows, PERCENT, margin=0.005)

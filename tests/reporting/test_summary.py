@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from gridstudy.reporting.summary import first_screen, verdict_overview
+from gridstudy.core.subject import Objective
+from gridstudy.reporting.summary import confirmed_line, first_screen, verdict_overview
 from tests.reports import find, study_findings
 from tests.tables import make_records
 
@@ -37,3 +38,13 @@ def test_the_overview_counts_each_verdict() -> None:
         == 4
     )
     assert "`epochs`" in text
+
+
+def test_a_confirmation_without_complete_trials_says_so() -> None:
+    row = {
+        "experiment": "epochs", "label": "10", "n": 0, "n_diverged": 0, "is_best": True,
+        "selection_mean": 0.86, "selection_low": 0.85, "selection_high": 0.87,
+    }  # fmt: skip
+    assert confirmed_line(row, Objective()) == (
+        "unconfirmed epochs: 10 has no complete trials on fresh seeds yet; in the selection it had 86.0 % [85.0, 87.0]."
+    )

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gridstudy.core.subject import Objective
+from gridstudy.reporting.result_sentences import result_rows
 from gridstudy.reporting.verdict_sentences import (
     answer,
     contrast_sentences,
@@ -18,7 +19,9 @@ from gridstudy.reporting.verdict_sentences import (
     verdict_reason,
 )
 from gridstudy.statistics.estimates import ExperimentEstimate
+from gridstudy.statistics.findings import find
 from tests.reports import study_findings
+from tests.tables import solver_records
 
 ACCURACY = Objective("validation_accuracy")
 
@@ -86,6 +89,14 @@ def test_contrasts_carry_interval_level_and_n(epochs: ExperimentEstimate) -> Non
     assert "`5 (baseline)` minus `3`" in first
     assert "96 % interval [" in first
     assert "n = 5" in second
+
+
+def test_differences_of_a_minimised_score_are_subtracted_as_they_are_written() -> None:
+    e = find(solver_records()).experiments[0]
+    sides, mean = e.contrast_labels[0], e.summary.set_index("label")["objective_mean"]
+    (sentence,) = contrast_sentences(e)
+    assert sentence.startswith(f"`{sides[1]}` minus `{sides[0]}`: +{mean[sides[1]] - mean[sides[0]]:.3g} ms")
+    assert "above the best, ms" in result_rows(e)[0]
 
 
 def test_an_answer_says_who_leads_and_what_to_use(epochs: ExperimentEstimate) -> None:

@@ -78,6 +78,14 @@ def test_the_built_in_subject_is_a_module(tmp_path):
             "an objective in kWh needs a margin",
         ),
         (GOOD.replace('name="made-up"', 'name="made up"'), "a subject's name has up to 40 letters"),
+        (
+            GOOD.replace("train=train,", 'train=train, budgets=lambda v: {"size": v["size"]},'),
+            "a budget must not be named like a hyperparameter or another column of the tables; got 'size'",
+        ),
+        (
+            GOOD.replace('gs.Objective("accuracy")', 'gs.Objective("size")'),
+            "the objective must not be named like a hyperparameter or another column of the tables; got 'size'",
+        ),
     ],
 )
 def test_a_subject_file_at_fault_is_refused_in_one_line(tmp_path, text, message):

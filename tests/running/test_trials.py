@@ -50,6 +50,20 @@ def test_a_subject_gets_the_trial_the_content_and_its_folder(tmp_path):
     assert run_facts.source != "unknown"
 
 
+@pytest.mark.parametrize("name", ["size", "seed"])
+def test_a_metric_that_would_hide_another_column_is_refused(tmp_path, name):
+    def report_it(trial, content, folder, device, report):
+        report({name: 1.0})
+        return Outcome(3.0)
+
+    def return_it(trial, content, folder, device, report):
+        return Outcome(3.0, curves={name: [1.0]})
+
+    for train in (report_it, return_it):
+        with pytest.raises(StudyError, match=f"a metric must not be named like a hyperparameter .* got '{name}'"):
+            run(subject_that(train), tmp_path)
+
+
 def test_a_record_names_the_processor_and_the_variables_that_change_its_bits(tmp_path, monkeypatch):
     for name in CPU_VARIABLES:
         monkeypatch.delenv(name, raising=False)

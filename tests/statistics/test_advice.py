@@ -90,3 +90,14 @@ def test_a_recommendation_is_planned_against_all_rivals():
     assert one.expected < many.expected
     hopeless = seeds_to_recommend([Effect(0.0, 0.5, 1000)], SIZES, complete=0, n_ranked=2, margin=MARGIN)
     assert hopeless.in_words("recommendation") == "no recommendation expected by 80 seeds"
+
+
+@pytest.mark.parametrize("difference", [0.0, 0.001, 0.002, 0.004])
+@pytest.mark.parametrize("sd", [0.003, 0.005, 0.007, 0.01])
+def test_what_is_expected_is_within_its_range(difference, sd):
+    effects = [Effect(difference, sd, 5)] * 12
+    advised = [
+        seeds_to_recommend(effects, SIZES, complete=1, n_ranked=13, margin=MARGIN),
+        decide(*[Effect(difference, sd, 5, alike=True)] * 2),
+    ]
+    assert all(advice.low <= advice.expected <= advice.high for advice in advised)

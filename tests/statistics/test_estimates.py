@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from gridstudy.core.errors import StudyError
+from gridstudy.core.space import COLUMNS_IN_USE
 from gridstudy.fashion.subject import SUBJECT
 from gridstudy.statistics.comparisons import COMPARISON_COLUMNS
 from gridstudy.statistics.confusion import CLASS_COLUMNS, CONFUSION_COLUMNS, most_confused
@@ -460,6 +461,14 @@ def test_a_minimised_score_in_a_unit_is_ranked_from_the_lowest():
     assert "search edge: threads" in rows.loc["threads=8,kernel=tiled", "flags"]
 
 
+def test_no_hyperparameter_may_be_named_like_a_column_of_the_tables():
+    records = solver_records()
+    estimates = analyse(records)
+    columns = {*records.trials, *records.curves, *estimates.summary, *estimates.arms}
+    own = {name for plan in records.plans for c in plan.experiment.configurations for name in (*c, *c.budgets)}
+    assert columns - own - {"validation_loss", "train_loss"} <= COLUMNS_IN_USE
+
+
 def test_what_a_subject_lacks_has_no_columns():
     columns = set(analyse(solver_records()).summary.columns)
     assert not [c for c in columns if c.startswith(("test_score", "validation_loss", "train_loss"))]
@@ -479,7 +488,10 @@ def test_the_reference_spread_of_fractions_is_not_assumed_for_another_unit(n_see
 
 
 def test_a_margin_that_nobody_gave_is_asked_for():
-    records = solver_records(margin=None)
+    records = solver_records()
+    (plan,) = records.plans
+    objective = replace(plan.description.objective, margin=None)
+    records = replace(records, plans=(replace(plan, description=replace(plan.description, objective=objective)),))
     with pytest.raises(StudyError, match="give them with --margin"):
         analyse(records)
     assert analyse(records, 1.5).margin == 1.5

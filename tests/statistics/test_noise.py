@@ -100,3 +100,9 @@ def test_planned_resolution_falls_with_seeds_and_pairing():
     assert planned_resolution(5, trials, groups=groups, family_size=7)[0] > paired
     assert planned_resolution(5, None)[2] == FROM_REFERENCE
     assert planned_resolution(2, None)[0] == np.inf
+
+
+def test_no_resolution_is_planned_from_the_reference_study_in_another_unit():
+    paired, unpaired, source = planned_resolution(5, None, is_fraction=False)
+    assert np.isnan([paired, unpaired]).all()
+    assert source == ""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
 import errno
+import gzip
+import io
+import lzma
 import os
 import re
 import stat
 import warnings
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -37,17 +42,25 @@ SECONDS = {
 WITH_UNIT = re.compile(r"\s*([+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?)\s*([A-Za-z]+|%)\s*")
 NUMBER = r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?"
 NAMES_OF_ENCODINGS = {"utf-8-sig": "UTF-8", "utf-16": "UTF-16", "utf-32": "UTF-32", "cp1252": "Windows-1252"}
-NAMES_OF_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+NAMES_OF_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar", " ": "spaces"}
 OTHER_KINDS = {
-    b"\x1f\x8b": "is compressed; unpack it first", b"BZh": "is compressed; unpack it first",
-    b"\xfd7zXZ": "is compressed; unpack it first", b"\x28\xb5\x2f\xfd": "is compressed; unpack it first",
+    b"\x28\xb5\x2f\xfd": "is compressed; unpack it first",
     b"PK\x03\x04": "is a spreadsheet or an archive; save the table as CSV",
     b"\xd0\xcf\x11\xe0": "is a spreadsheet; save the table as CSV",
     b"SQLite format 3\0": "is an SQLite database; write mlflow: or optuna: before its path",
     b"{": "is JSON; read it with pandas, and write CSV or call gridstudy.analyse with the table",
     b"[": "is JSON; read it with pandas, and write CSV or call gridstudy.analyse with the table",
+    b"<!DOCTYPE": "is a web page; download the file itself", b"<!doctype": "is a web page; download the file itself",
+    b"<html": "is a web page; download the file itself",
+    b"version https://git-lfs": "is a pointer of Git LFS; run git lfs pull to get the file itself",
 }  # fmt: skip
 """How files that are no CSV begin, and what to do."""
+OPEN_COMPRESSED: Mapping[bytes, Callable[[BinaryIO], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+}
+"""How compressed files begin, and what reads them."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +77,13 @@ class _Layout:
 
 def read_csv(path: Path) -> RunTable:
     """Read a CSV file; raise StudyError, in one line, where it is no table of runs."""
-    with open_regular(path) as file:
+    with open_regular(path) as given, _unpacked(given, path) as file:
         layout = _find_layout(file, path)
         file.seek(0)
         runs = _parse(file, layout, path)
     runs.columns = pd.Index(layout.names)
+    if layout.decimal == ",":
+        runs = runs.apply(_with_points)
     lines = sorted(set(range(layout.n_lines)) - set(layout.skipped))
     whole = len(lines) == len(runs)
     runs.index = pd.Index([line + 1 for line in lines] if whole else range(2, len(runs) + 2), name="row")
@@ -95,6 +110,23 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def _unpacked(file: BinaryIO, path: Path) -> BinaryIO:
+    """The file itself, or what is compressed in it, in memory."""
+    start = file.read(8)
+    file.seek(0)
+    opener = next((opener for begin, opener in OPEN_COMPRESSED.items() if start.startswith(begin)), None)
+    if opener is None:
+        return file
+    try:
+        with opener(file) as compressed:
+            content = compressed.read(MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise StudyError(f"{path} cannot be unpacked: {in_one_line(str(error))}") from None
+    if not 0 < len(content) <= MOST_BYTES:
+        raise StudyError(f"{path} {'is larger than 2 GB unpacked' if content else 'is empty'}")
+    return io.BytesIO(content)
+
+
 # --- layout --------------------------------------------------------------------------------------------------------
 
 
@@ -110,7 +142,7 @@ def _find_layout(file: BinaryIO, path: Path) -> _Layout:
     first_number, comments = lines[0][0], [text for number, text in others if text and number < lines[0][0]]
     texts = [text for _, text in lines]
     delimiter = excel[1] if excel else _delimiter(texts)
-    rows = [_cells(text, delimiter) for text in texts]
+    rows = [_cells(text.strip() if delimiter == " " else text, delimiter) for text in texts]
     heading = rows[0]
     if len(heading) == 1 and not comments:
         raise StudyError(f"{path} has one column, {heading[0][:60]!r}; cells must be separated by commas, semicolons, "
@@ -197,8 +229,6 @@ def _undecoded_row(file: BinaryIO) -> int:
 
 
 def _decoded(file: BinaryIO, encoding: str) -> Iterable[str]:
-    import io
-
     wrapper = io.TextIOWrapper(file, encoding=encoding, newline=None)
     try:
         yield from wrapper
@@ -220,7 +250,11 @@ def _delimiter(lines: Sequence[str]) -> str:
         alike = sum(length in (lengths[0], lengths[0] + 1) for length in lengths[1:])
         return (alike + 1) / len(lengths), lengths[0]
 
-    return max(DELIMITERS, key=quality)
+    best = max(DELIMITERS, key=quality)
+    by_spaces = [len(_cells(line.strip(), " ")) for line in lines]
+    if quality(best)[1] == 1 and by_spaces[0] > 2 and set(by_spaces[1:]) <= {by_spaces[0], by_spaces[0] + 1}:
+        return " "  # as R writes tables
+    return best
 
 
 def _is_number(cell: str) -> bool:
@@ -253,11 +287,12 @@ def _column_names(heading: Sequence[str], notes: list[str]) -> list[str]:
 
 
 def _parse(file: BinaryIO, layout: _Layout, path: Path) -> pd.DataFrame:
+    separator = r"\s+" if layout.delimiter == " " else layout.delimiter
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # cells that have no column would be lost
             return pd.read_csv(
-                file, sep=layout.delimiter, decimal=layout.decimal, encoding=layout.encoding, header=None,
+                file, sep=separator, decimal=layout.decimal, encoding=layout.encoding, header=None,
                 names=range(len(layout.names)), index_col=False, skiprows=layout.skipped, skip_blank_lines=True,
                 skipinitialspace=True, na_values=list(MISSING), keep_default_na=False, low_memory=False,
                 on_bad_lines="error",
@@ -267,8 +302,32 @@ def _parse(file: BinaryIO, layout: _Layout, path: Path) -> pd.DataFrame:
     except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
         reason = re.sub(r"^Error tokenizing data\. C error: ", "", str(error)).strip()
         if isinstance(error, pd.errors.ParserWarning):
-            reason = f"some rows have more cells than the {len(layout.names)} columns"
+            reason = _too_many_cells(file, layout)
+        elif opened := re.fullmatch(r"EOF inside string starting at row (\d+)", reason):
+            reason = f"the quotation mark that row {int(opened[1]) + 1} opens is never closed"
         raise StudyError(f"{path} cannot be read as a table: {in_one_line(reason)}") from None
+
+
+def _with_points(column: pd.Series) -> pd.Series:
+    """A column in which pandas left numbers with decimal commas as texts, because other texts are among them."""
+    if column.dtype != object or column.astype(str).str.contains(r"\d,\d+,").any():
+        return column
+    replaced = column.str.replace(r"^\s*([+-]?\d+),(\d+(?:[eE][+-]?\d+)?)\s*$", r"\1.\2", regex=True)
+    return replaced.where(replaced.notna(), column)
+
+
+def _too_many_cells(file: BinaryIO, layout: _Layout) -> str:
+    """Say which row has a cell without a column."""
+    file.seek(0)
+    most, skipped = len(layout.names), set(layout.skipped)
+    rows = [
+        (number + 1, len(cells))
+        for number, line in enumerate(_decoded(file, layout.encoding))
+        if number not in skipped and any((cells := _cells(line.strip("\r\n"), layout.delimiter))[most:])
+    ]
+    if not rows:  # such as one whose cells hold line ends
+        return f"some rows have more cells than the {most} columns"
+    return f"row {rows[0][0]} has {rows[0][1]} cells, more than the {most} columns"
 
 
 # --- cells ---------------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ HYPERPARAMETER = _pattern(
     "n_?estimators max_?depth model method algorithm algo arch(?:itecture)? activation act scheduler l1 l2 c "
     "embed(?:ding)?_?(?:dim|size) n_?heads num_?heads patience train_?steps augment(?:ation)? normali[sz]ation "
     "loss_?fn criterion temperature warmup variant policy subsample colsample.* min_samples.* num_leaves "
-    "bidirectional cell (?:param|config|hparams?|hp|cfg|args)_.+",
+    "bidirectional cell opt (?:param|config|hparams?|hp|cfg|args)_.+",
     before=PREFIX,
 )
 METRIC = _pattern(
@@ -77,6 +77,16 @@ METRIC = _pattern(
     "reward return accuracy_?score top\\d? top_?\\d_?(?:acc|accuracy) value objective kappa mcc brier",
     before=PREFIX,
     after="(?:_(?:score|mean|val|valid|test|macro|micro|pct|percent))*",
+)
+WITHIN_SETTINGS = re.compile(r"(?:.*_)?(?:param|config|hparams?|hp|cfg|args)_(.+)")
+"""A name below a table of settings."""
+PLACE = _pattern("name id uuid path folder dir directory file filename out output url", before=PREFIX)
+"""Settings that say where a run writes or what it is called."""
+STATE = re.compile(r"(?:.*_)?(?:state|status)")
+FINISHED = frozenset("finished complete completed success succeeded done terminated ok".split())
+UNFINISHED = frozenset(
+    "failed fail failure crashed running killed error errored aborted pending paused preempted preempting pruned "
+    "scheduled waiting timeout timed_out interrupted cancelled canceled stopped oom".split()
 )
 LOSS = _pattern(
     "loss error err error_?rate rmse mse mae mape nll perplexity ppl brier", before=PREFIX, after="(?:_.*)?"
@@ -97,6 +107,20 @@ def is_loss(name: str) -> bool:
     return bool(LOSS.fullmatch(_plain(name))) and not re.search(r"acc|score", _plain(name))
 
 
+def leave_unfinished_out(name: str, column: pd.Series) -> tuple[str, ...]:
+    """Row filters that keep the runs that finished, where a column says how runs ended and some did not finish."""
+    if pd.api.types.is_numeric_dtype(column) or not STATE.fullmatch(_plain(name)):
+        return ()
+    states = [str(value) for value in column.dropna().unique()]
+    finished = [state for state in states if state.lower() in FINISHED]
+    unfinished = [state for state in states if state.lower() in UNFINISHED]
+    if not finished or not unfinished or len(finished) + len(unfinished) < len(states):
+        return ()
+    if len(finished) == 1:
+        return (f"{name}={finished[0]}",)
+    return tuple(f"{name}!={state}" for state in unfinished)
+
+
 def propose_roles(table: RunTable) -> list[ColumnRole]:
     """Propose a role for each column, in the file's order."""
     runs = table.runs
@@ -104,7 +128,8 @@ def propose_roles(table: RunTable) -> list[ColumnRole]:
     codes = {str(name): _codes(runs[name]) for name in runs}
     for name, column in codes.items():
         found[name] = _by_itself(table, name, column)
-    _mark_epoch(found, codes)
+    _mark_numbered(runs, found)
+    _mark_epoch(runs, found, codes)
     _mark_derived(table, found, codes)
     _mark_objective(runs, found)
     return [ColumnRole(name, role, why, _examples(runs[name])) for name, (role, why) in found.items()]
@@ -140,6 +165,9 @@ def _by_itself(table: RunTable, name: str, codes: Codes) -> tuple[str, str]:
         constant = role == "hyperparameter" and n_values == 1 < n_rows
         return ("constant", "one value in all rows") if constant else (role, "the source says so")
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    numeric = numeric or (bool(METRIC.fullmatch(_plain(name))) and _mostly_numbers(column))
+    if leave_unfinished_out(name, column):
+        return "name", "how each run ended; only those that finished count"
     named = _by_name(name, numeric=numeric, n_values=n_values, n_rows=n_rows)
     if n_values == 1 < n_rows and not (named and named[0] == "seed"):  # rows of one seed are no replicates
         named = "constant", "one value in all rows"
@@ -150,12 +178,18 @@ def _by_itself(table: RunTable, name: str, codes: Codes) -> tuple[str, str]:
     return named or _by_content(column, numeric=numeric, n_values=n_values)
 
 
+def _mostly_numbers(column: pd.Series) -> bool:
+    """Whether most cells of a column of texts are numbers, such as losses with `OOM` among them."""
+    filled = column.dropna()
+    return bool(pd.to_numeric(filled, errors="coerce").notna().sum() > len(filled) / 2)
+
+
 def _by_name(name: str, *, numeric: bool, n_values: int, n_rows: int) -> tuple[str, str] | None:
     plain, why = _plain(name), "by its name"
     if numeric and REPLICATE.fullmatch(plain) and n_values > 1:
         return "objective", "a replicate of each row; the pattern takes them together"
-    if HYPERPARAMETER.fullmatch(plain):
-        return "hyperparameter", why
+    if (among := _among_settings(plain, many=n_values > max(2, n_rows / 2))) or HYPERPARAMETER.fullmatch(plain):
+        return among or "hyperparameter", why
     if METRIC.fullmatch(plain) and not USUAL_NAMES["other metric"].fullmatch(plain):
         return ("other metric", why) if numeric else None
     role = next((r for r, pattern in USUAL_NAMES.items() if pattern.fullmatch(plain) and _may_be(r, numeric)), None)
@@ -165,6 +199,14 @@ def _by_name(name: str, *, numeric: bool, n_values: int, n_rows: int) -> tuple[s
     if role == "name" and numeric and few and re.search("trial|run|number", plain):
         return "seed", "the same few numbers serve many rows"
     return (role, why) if role else None
+
+
+def _among_settings(plain: str, *, many: bool) -> str | None:
+    """The role of a seed, or of a name or place of its own, that stands among the settings: `config/seed`."""
+    within = WITHIN_SETTINGS.fullmatch(plain)
+    if within and USUAL_NAMES["seed"].fullmatch(within[1]):
+        return "seed"
+    return "name" if within and many and PLACE.fullmatch(within[1]) else None
 
 
 def _may_be(role: str, numeric: bool) -> bool:
@@ -192,13 +234,26 @@ def _by_content(column: pd.Series, *, numeric: bool, n_values: int) -> tuple[str
 # --- columns beside each other -------------------------------------------------------------------------------------
 
 
-def _mark_epoch(found: dict[str, tuple[str, str]], codes: Mapping[str, Codes]) -> None:
+def _mark_numbered(runs: pd.DataFrame, found: dict[str, tuple[str, str]]) -> None:
+    """Columns called 0, 1, 2 hold a replicate each, where no other column is a metric by its name."""
+    numbers = [name for name in found if name.isdecimal() and pd.api.types.is_numeric_dtype(runs[name])]
+    others = [name for name in found if name not in numbers]
+    counted = sorted(map(int, numbers))
+    in_turn = len(numbers) > 1 and counted[0] in (0, 1) and counted == [*range(counted[0], counted[-1] + 1)]
+    if in_turn and not any(METRIC.fullmatch(_plain(name)) or re.match(r"\d", name) for name in others):
+        found |= dict.fromkeys(numbers, ("objective", "a replicate of each row; the pattern takes them together"))
+
+
+def _mark_epoch(runs: pd.DataFrame, found: dict[str, tuple[str, str]], codes: Mapping[str, Codes]) -> None:
     """An epoch or step that says nothing of a run's course, one value per configuration, is a setting."""
     epochs = [name for name, (role, _) in found.items() if role == "epoch"]
     for name in epochs[1:]:
         found[name] = ("other metric", f"counts beside {epochs[0]!r}")
     if epochs and int(codes[epochs[0]].max()) + 1 == len(codes[epochs[0]]) > 1:
         found[epochs[0]] = ("other metric", "a value of its own in each row")
+    named = [name for name, (role, _) in found.items() if role == "name" and runs[name].dtype == object]
+    if epochs and any(int(codes[name].max()) + 1 == len(runs) > 1 for name in named):
+        found[epochs[0]] = ("other metric", "each row is a run with a name of its own")
 
 
 def _mark_derived(table: RunTable, found: dict[str, tuple[str, str]], codes: Mapping[str, Codes]) -> None:
@@ -271,6 +326,8 @@ def _arguments(table: RunTable, roles: Sequence[ColumnRole]) -> Iterator[str]:
     for proposed, option in options.items():
         if named.get(proposed):
             yield f"--{option} {shlex.quote(named[proposed][0])}"
+    for name in named.get("name", []):
+        yield from (f"--where {shlex.quote(where)}" for where in leave_unfinished_out(name, table.runs[name]))
     if named.get("start") and table.start is None:
         yield f"--start {shlex.quote(named['start'][0])}"
     columns = [str(c) for c in table.runs.columns]
@@ -291,6 +348,8 @@ def _n_folds(table: RunTable, objective: str | None, seeds: Sequence[str]) -> in
 
 
 def _objective(names: Sequence[str]) -> str | None:
+    if len(names) > 1 and names[0].isdecimal():
+        return "[0-9]" if len(max(names, key=len)) == 1 else "[0-9]*"
     if len(names) > 1 and REPLICATE.fullmatch(_plain(names[0])):
         return re.sub(r"\d+", "*", names[0], count=1)
     return names[0] if names else None

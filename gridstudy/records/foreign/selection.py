@@ -15,7 +15,7 @@ import pandas as pd
 from gridstudy.core.errors import StudyError
 from gridstudy.records.foreign.log_folders import log_options
 from gridstudy.records.foreign.options import ResultOptions, near
-from gridstudy.records.foreign.roles import is_loss, propose_roles
+from gridstudy.records.foreign.roles import is_loss, leave_unfinished_out, propose_roles
 from gridstudy.records.foreign.table import (
     NONE,
     ColumnRole,
@@ -81,6 +81,7 @@ def select_with(table: RunTable, options: ResultOptions) -> ForeignRuns:
     if table.runs.empty:
         raise StudyError(f"{table.source} holds no runs{_left_out(table)}")
     roles = [role for role in propose_roles(table) if role.name not in _used(options)]
+    _check_states(table, options)
     warnings = list(_hints(roles, options))
     configurations, names, left_out, merged = _named(table, options.hyperparameters)
     long = _objectives(table, options, names, is_pattern=is_pattern)
@@ -91,7 +92,8 @@ def select_with(table: RunTable, options: ResultOptions) -> ForeignRuns:
         problems = pd.concat([problems, early], ignore_index=True)
     long = long[np.isfinite(long["objective"].to_numpy(float))].reset_index(drop=True)
     if long.empty:
-        raise StudyError(f"{table.source}: {_listed(options.objective)} has no number in any {table.row_word}")
+        raise StudyError(f"{table.source}: {_listed(options.objective)} has no number in any {table.row_word}"
+                         f"{_why_no_number(table, options)}")  # fmt: skip
     _check_settings(table, options, long, roles=roles)
     _check_means(table, options, long, is_pattern=is_pattern)
     if table.adaptive_sampler and (options.seed or options.block):
@@ -161,7 +163,9 @@ def _filtered(table: RunTable, where: Sequence[str]) -> pd.DataFrame:
     for condition in where:
         column, negated, value = _parse_condition(table, condition)
         codes, labels = _labels(runs[column])
-        hits = np.isin(codes, [i for i, label in enumerate(labels) if label == value])
+        hits = np.isin(
+            codes, [i for i, label in enumerate(labels) if value in (label, format_cell(parse_scalar(label)))]
+        )
         kept = runs[~hits if negated else hits]
         if kept.empty:
             raise StudyError(f"{table.source}: no {table.row_word} has {condition}; {column} is {_listed(labels)}")
@@ -415,6 +419,27 @@ def _two_alike(codes: Codes) -> tuple[int, int]:
 # --- checks --------------------------------------------------------------------------------------------------------
 
 
+def _check_states(table: RunTable, options: ResultOptions) -> None:
+    """Raise where a column says that some runs did not finish, and no option speaks of it."""
+    for name in map(str, table.runs.columns):
+        filters = () if name in _used(options) else leave_unfinished_out(name, table.runs[name])
+        if filters:
+            where = " ".join(f"--where '{condition}'" for condition in filters)
+            raise StudyError(f"{table.source}: column {name!r} says that some runs did not finish; give {where}, or "
+                             f"--ignore {name} to count them")  # fmt: skip
+
+
+def _why_no_number(table: RunTable, options: ResultOptions) -> str:
+    """The first cell of the objective, and what is needed where it is a mean with its spread."""
+    cells = table.runs[options.objective[0]].dropna()
+    if cells.empty:
+        return ""
+    means = re.search(r"\d\s*(?:±|\+/?-|\()\s*\d", str(cells.iloc[0]))
+    return f"; {table.row_word} {cells.index[0]} has {format_cell(cells.iloc[0])[:40]!r}" + (
+        ", a mean over runs, and an analysis needs a row per run" if means else ""
+    )
+
+
 def _check_settings(
     table: RunTable, options: ResultOptions, long: pd.DataFrame, *, roles: Sequence[ColumnRole]
 ) -> None:
@@ -424,8 +449,10 @@ def _check_settings(
     configuration = _combine(keys, len(long))
     if np.unique(positions).size == np.unique(configuration).size:
         return
+    _check_epochs(table, options, long, roles=roles)
     for role in roles:
-        if role.role not in MAY_BE_A_SETTING:
+        flattened = table.known_roles.get(role.name) == "derived from others"  # its parts are columns themselves
+        if role.role not in MAY_BE_A_SETTING or flattened:
             continue
         codes, labels = _labels(runs[role.name])
         codes = codes[positions]
@@ -440,6 +467,23 @@ def _check_settings(
             f"{labels[codes[other]]}), so they are not replicates; add "
             f"{role.name} to --hyperparameters{by}, or --ignore {role.name}"
         )
+
+
+def _check_epochs(table: RunTable, options: ResultOptions, long: pd.DataFrame, *, roles: Sequence[ColumnRole]) -> None:
+    """Raise where there is a row per epoch and no option says so: epochs of one run are no replicates."""
+    keys = [pd.factorize(long[c], use_na_sentinel=False)[0].astype(np.int64)
+            for c in ("configuration", "condition", "seed", "block")]  # fmt: skip
+    run = _combine(keys, len(long))
+    for role in [role for role in roles if role.role == "epoch" and not options.epoch]:
+        codes, labels = _labels(table.runs[role.name])
+        codes = codes[long["position"].to_numpy()]
+        if np.unique(_combine([run, codes], len(long))).size > np.unique(run).size:
+            one, other = _two_unlike(run, codes)
+            raise StudyError(
+                f"{table.source}: {table.row_word}s {long['row'].iloc[one]} and {long['row'].iloc[other]} differ in "
+                f"{role.name!r} ({labels[codes[one]]}, {labels[codes[other]]}), and epochs of one run are not "
+                f"replicates; give --epoch {role.name}, or --ignore {role.name} if each row is a run"
+            )
 
 
 def _two_unlike(groups: Codes, codes: Codes) -> tuple[int, int]:

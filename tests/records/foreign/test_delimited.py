@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 import sys
 
@@ -99,12 +102,17 @@ def test_settings_in_one_text_are_flattened(tmp_path):
         (b"lr,acc\n0.1,0.5\n0.1,0.5,7\n", "cannot be read as a table: Expected 2 fields in line 3, saw 3"),
         (b"lr,acc\n0.1,\x81\x8d\n", "row 2 is neither UTF-8, UTF-16 nor Windows-1252; save it as UTF-8"),
         (b"PK\x03\x04\x00\x00lr", "is a spreadsheet or an archive; save the table as CSV"),
-        (b"\x1f\x8b\x08\x08", "is compressed; unpack it first"),
+        (b"\x1f\x8b\x08\x08", "cannot be unpacked: "),
+        (gzip.compress(b""), "is empty"),
+        (b"\x28\xb5\x2f\xfd\x08", "is compressed; unpack it first"),
+        (b"<!DOCTYPE html>\n<p>a, b</p>\n<p>c, d</p>\n", "is a web page; download the file itself"),
+        (b"version https://git-lfs.github.com/spec/v1\nsize 12\n", "is a pointer of Git LFS; run git lfs pull"),
+        (b'# c\nlr,acc\n0.1,0.5\n0.1,"0.9\n0.1,0.8\n', "the quotation mark that row 4 opens is never closed"),
         (b'[{"lr": 0.1}]', "is JSON; read it with pandas"),
         (b"\x00\x01\x02", "is not text in UTF-8, or UTF-16 with a byte order mark"),
         (b"lr^acc\n0.1^0.8\n", "has one column, 'lr^acc'; cells must be separated by"),
         (b"sep=;\n", "has no heading"),
-        (b"lr,acc\n0.1,0.8,1,2\n", "some rows have more cells than the 2 columns"),
+        (b"lr,acc\n0.1,0.8,1,2\n", "row 2 has 4 cells, more than the 2 columns"),
         (
             b",acc,acc\n,mean,std\nlr,,\n0.1,0.8,0.1\n0.2,0.8,0.1\n0.3,0.8,0.1\n",
             "row 2 (mean, std) looks like a second heading",
@@ -128,6 +136,26 @@ def test_a_path_that_does_not_exist_is_one_line_and_is_not_created(tmp_path, kin
 
 
 @pytest.mark.skipif(os.name == "nt", reason="named pipes are of another kind there")
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_compressed_file_is_read_as_the_file_itself(tmp_path, compress):
+    text = b"lr,acc\n0.1,0.5\n0.01,0.6\n"
+    (tmp_path / "r.csv.x").write_bytes(compress(text))
+    assert read_results(str(tmp_path / "r.csv.x")).runs.equals(read(tmp_path, text.decode()).runs)
+
+
+def test_spaces_between_cells_as_r_writes_them(tmp_path):
+    table = read(tmp_path, '"lr" "opt" "acc"\n"1" 0.1 "a b" 0.5\n"2" 0.01 "sgd"  0.6\n')
+    assert table.runs.columns.tolist() == ["column 1", "lr", "opt", "acc"]
+    assert table.runs["opt"].tolist() == ["a b", "sgd"] and table.runs["acc"].tolist() == [0.5, 0.6]
+    assert table.notes[0] == "read as UTF-8 with spaces between cells and decimal points"
+
+
+def test_decimal_commas_beside_a_word_are_numbers(tmp_path):
+    table = read(tmp_path, "lr;units;loss\n0,1;8,8;0,5\n0,1;8,8,8;failed\n0,01;8,8;1,2e-3\n")
+    assert table.runs["loss"].tolist() == ["0.5", "failed", "1.2e-3"]
+    assert table.runs["units"].tolist() == ["8,8", "8,8,8", "8,8"]
+
+
 def test_a_pipe_and_a_device_are_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
     for path in (tmp_path / "pipe.csv", "/dev/zero"):

@@ -92,6 +92,40 @@ def test_the_suggested_command_names_all_roles():
     assert suggested_command(losses, propose_roles(losses)).endswith("--minimise --margin NUMBER")
 
 
+def test_a_metric_may_have_words_among_its_numbers():
+    frame = make_grid(loss=[f"{i / 10}" for i in range(15)] + ["OOM"]).drop(columns="acc")
+    assert roles_of(frame)["loss"] == "objective"
+
+
+def test_columns_called_by_numbers_are_replicates():
+    wide = make_grid().pivot_table(index=["lr", "batch_size"], columns="seed", values="acc").reset_index()
+    assert {name for name, role in roles_of(wide).items() if role == "objective"} == {"0", "1", "2", "3"}
+    table = table_of_frame(wide, "x.csv")
+    assert "--objective '[0-9]' --hyperparameters lr,batch_size" in suggested_command(table, propose_roles(table))
+    assert roles_of(wide.assign(accuracy=wide[0]))["accuracy"] == "objective"
+
+
+def test_a_seed_and_a_place_among_the_settings_are_no_settings():
+    frame = make_grid().rename(columns={"lr": "config/lr", "seed": "config/seed", "batch_size": "config/model_name"})
+    assert roles_of(frame.assign(**{"config/out": [f"runs/{i}" for i in range(16)]})) == {
+        "config/lr": "hyperparameter", "config/model_name": "hyperparameter", "config/seed": "seed",
+        "config/out": "name", "acc": "objective",
+    }  # fmt: skip
+
+
+def test_a_column_of_states_keeps_the_runs_that_finished():
+    table = table_of_frame(make_grid(State=["finished"] * 15 + ["crashed"]), "x.csv")
+    command = suggested_command(table, propose_roles(table))
+    assert "--hyperparameters lr,batch_size --seed seed --where State=finished" in command
+    assert roles_of(make_grid(state=["north", "south"] * 8))["state"] == "hyperparameter"
+
+
+def test_the_last_epoch_of_a_run_with_a_name_is_no_course():
+    ends = make_grid(epoch=[3, 5, 7, 9] * 4)
+    assert roles_of(ends)["epoch"] == "epoch"
+    assert roles_of(ends.assign(Name=[f"sea-{i}" for i in range(16)]))["epoch"] == "other metric"
+
+
 def test_losses_are_known_by_name():
     assert all(map(is_loss, ("loss", "Loss/test", "val_rmse", "errorRate", "test error", "train_loss_mean")))
     assert not any(map(is_loss, ("accuracy", "lossless_score", "f1", "glossary")))

@@ -115,6 +115,29 @@ def test_rows_are_filtered(where, n):
     assert len(select(make_grid(note=["a", None] * 8), where=where).runs) == n
 
 
+def test_a_number_among_words_is_filtered_however_it_is_written():
+    frame = make_grid(loss=["999.0", "OOM", *[f"{i / 10}" for i in range(14)]])
+    found = select(frame, objective="loss", unit="nats", margin=0.1, where=["loss!=999", "loss!=OOM"])
+    assert len(found.runs) == 14
+
+
+def test_runs_that_did_not_finish_are_never_counted_unasked():
+    frame = make_grid(status=["FINISHED"] * 15 + ["FAILED"])
+    assert refused(frame, seed="seed") == (
+        "r.csv: column 'status' says that some runs did not finish; give --where 'status=FINISHED', or "
+        "--ignore status to count them"
+    )
+    assert len(select(frame, seed="seed", where="status=FINISHED").runs) == 15
+    assert len(select(frame, seed="seed", ignore="status").runs) == 16
+
+
+def test_a_mean_with_its_spread_is_no_run():
+    frame = make_grid(acc=["0.80 \u00b1 0.01"] * 16)
+    assert refused(frame).endswith(
+        "row 2 has '0.80 \u00b1 0.01', a mean over runs, and an analysis needs a row per run"
+    )
+
+
 # --- epochs --------------------------------------------------------------------------------------------------------
 
 
@@ -126,6 +149,17 @@ def curves():
         for model in "AB" for seed in (0, 1) for epoch, value in values.items()
     )  # fmt: skip
     return frame.sample(frac=1, random_state=0).reset_index(drop=True)
+
+
+def test_epochs_are_never_counted_as_replicates():
+    frame = pd.concat([make_grid().assign(epoch=epoch) for epoch in range(3)])
+    assert refused(frame, ignore="seed") == (
+        "r.csv: rows 2 and 18 differ in 'epoch' (0, 1), and epochs of one run are not replicates; give --epoch epoch, "
+        "or --ignore epoch if each row is a run"
+    )
+    assert "give --epoch epoch" in refused(frame, seed="seed")
+    ended_early = make_grid(epoch=[3, 5, 7, 9] * 4)
+    assert len(select(ended_early, seed="seed").runs) == 16
 
 
 def test_the_last_epoch_is_the_largest_not_the_last_row():
@@ -193,7 +227,7 @@ def test_wrong_options_are_one_line(options, expected):
 def test_rows_unlike_in_a_possible_setting_are_no_replicates():
     frame = make_grid(total_params=[100, 200] * 8)
     assert refused(frame, seed="seed") == (
-        "r.csv: rows 2 and 3 are alike in lr, batch_size but not in 'total_params' (100, 200), so they are no "
+        "r.csv: rows 2 and 3 are alike in lr, batch_size but not in 'total_params' (100, 200), so they are not "
         "replicates; add total_params to --hyperparameters, or --ignore total_params"
     )
     assert len(select(frame, seed="seed", ignore="total_params").runs) == 16
