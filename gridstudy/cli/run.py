@@ -18,6 +18,7 @@ from gridstudy.cli.run_arguments import (
     parse_seeds,
     parse_workers,
 )
+from gridstudy.running.interruption import exit_code_of, sigterm_interrupts
 
 if TYPE_CHECKING:
     from gridstudy.cli.study import StudyRun
@@ -31,8 +32,6 @@ BUILT_IN = "gridstudy.fashion.subject"
 
 def main(argv: Sequence[str] | None = None, *, command: str = "python grid_search_experiments.py") -> int:
     """Run the command line; return its exit code."""
-    from gridstudy.running.interruption import exit_code_of, sigterm_interrupts
-
     try:
         with sigterm_interrupts():
             return _answer(argv, command)
