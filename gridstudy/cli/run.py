@@ -182,7 +182,7 @@ def _run_study(
         return DECLINED  # so that what a script does after a run is not done after none
     code = _train(study)
     if not arguments.ask:  # who asks has more to come: the menu goes on with the analysis
-        console.print_next(study.logdir)
+        console.print_next(study.logdir, analyse=arguments.analyse)
     return code
 
 

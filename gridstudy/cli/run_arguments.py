@@ -56,6 +56,8 @@ def build_parser(command: str = "python grid_search_experiments.py") -> argparse
         prog=command, description=DESCRIPTION, epilog=EPILOG.format(command=command), allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
+    in_clone = command.endswith(".py")
+    parser.set_defaults(analyse="python analyze_results.py" if in_clone else "python -m gridstudy analyse")
     add = parser.add_argument
     add("experiments", nargs="*", metavar="EXPERIMENT",
         help="experiments or groups, by name or by the number that --list shows (default: all)")  # fmt: skip
