@@ -57,7 +57,7 @@ def test_an_installed_package_runs_and_analyses_a_subject_from_any_folder(python
     trained = run(python, "run", "learning_rate", "--subject", subject, "--seeds", 3, "--logdir", "logs", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     assert "9 of 9 trials complete" in trained.stdout
-    assert "next: python -m gridstudy analyse --logdir logs " in trained.stdout
+    assert "next: python -m gridstudy analyse --logdir logs\n" in trained.stdout
     analysed = run(python, "analyse", "--logdir", "logs", "--output", "out", cwd=tmp_path)
     assert analysed.returncode == 0, analysed.stderr
     report = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")

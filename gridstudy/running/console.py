@@ -191,7 +191,7 @@ def print_summary(summary: Summary, experiments: Sequence[Experiment], logdir: P
 def print_next(logdir: Path, *, analyse: str) -> None:
     """The commands that show what is in the logs; `analyse` is the analysis."""
     option = "" if logdir == Path("modellogs") else f" --logdir {quote(logdir)}"
-    print_result(f"next: {analyse}{option}   or   python -m gridstudy board{option}")
+    print_result(f"next: {analyse}{option}\nor:   python -m gridstudy board{option}")
 
 
 def print_line(text: str) -> None:

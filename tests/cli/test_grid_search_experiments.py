@@ -35,7 +35,7 @@ def test_a_study_completes_and_the_same_command_then_has_nothing_to_do(run, tmp_
     code, out, err = run("epochs", *TINY)
     assert code == 0, err
     assert "6 of 6 trials complete, 6 of them trained now" in out
-    assert out.splitlines()[-1] == "next: python analyze_results.py   or   python -m gridstudy board"
+    assert out.splitlines()[-2:] == ["next: python analyze_results.py", "or:   python -m gridstudy board"]
     assert len(list(tmp_path.glob("modellogs/*/seed*/result.toml"))) == 6
     code, out, _ = run("epochs", *TINY)
     assert code == 0
