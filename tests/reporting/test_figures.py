@@ -150,7 +150,9 @@ def test_another_subject_has_the_figures_that_it_has_material_for(tmp_path):
 def test_dollars_and_letters_that_the_font_lacks_do_no_harm(tmp_path):
     odd = {"name": "odd", "question": "Is it $5 or $6? 日本", "scientific": ["depth"], "grid": {"depth": [1, 2]}}
     plan = SUBJECT.parse(odd, overrides={"epochs": 2})
-    assert "accuracy_odd-epochs-2" in make_study(make_records([plan], n_seeds=1)).save(tmp_path)
+    assert any(
+        name.startswith("accuracy_odd-epochs-2") for name in make_study(make_records([plan], n_seeds=1)).save(tmp_path)
+    )
 
 
 def test_logs_of_another_program_are_drawn_apart():
