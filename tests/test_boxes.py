@@ -193,6 +193,11 @@ def of_the_course(command: str) -> str:
     return run("epochs --validation test --logdir course --dataset garments-small --dry-run")
 
 
+def of_the_looks(command: str) -> str:
+    """The dry run of the command that stands above the box."""
+    return run("depth --until-decided --seeds 3 --most-seeds 12 --dataset garments-small --set train_steps=5 --dry-run")
+
+
 CASES: Mapping[str, Callable[[str], str]] = {
     "data    fashion-mnist (": of_the_first_run,
     "copy        ": of_a_copy,
@@ -205,6 +210,7 @@ CASES: Mapping[str, Callable[[str], str]] = {
     "--results mlflow:": of_mlflow,
     "from cv.csv": of_folds,
     "NOTE    course protocol": of_the_course,
+    "looks at seeds": of_the_looks,
 }
 """How to get the output of a box, by what stands in its first line; all others follow the block that they belong to."""
 FAST = (of_claims, of_mlflow, of_folds)
@@ -213,8 +219,9 @@ OTHERS = (
     "               label  n ",
     "read        trials: 35 complete",
     " experiment      complete ",
+    "nothing has been run in modellogs",
 )
-"""Boxes that `tests/test_docs.py` compares."""
+"""Boxes that `tests/test_docs.py` and `tests/menu` compare."""
 
 
 # --- comparing -----------------------------------------------------------------------------------------------------
