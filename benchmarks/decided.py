@@ -9,8 +9,7 @@ from benchmarks.measurement import Measurement
 from benchmarks.setting import Setting, study_command, time_command
 from gridstudy.records.tables import find_results
 from gridstudy.records.trials import read_result
-from gridstudy.records.verdicts import read_verdicts
-from gridstudy.statistics.verdicts import CANNOT_TELL
+from gridstudy.records.verdicts import CANNOT_TELL, read_verdicts
 
 
 def measure_decided(setting: Setting) -> Iterator[Measurement]:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from gridstudy.records.verdicts import CANNOT_TELL
 from gridstudy.statistics.comparisons import ALPHA, Floats, cheapest, deficit_bounds, holm
 from gridstudy.statistics.looks import Schedule
 from gridstudy.statistics.ranking import racing_arms, rank_at_looks
 from gridstudy.statistics.verdicts import (
-    CANNOT_TELL,
     CONTRADICTED,
     EQUIVALENT,
     ORDER,

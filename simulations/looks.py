@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from scipy import stats
 
+from gridstudy.records.verdicts import CANNOT_TELL
 from gridstudy.statistics.advice import Effect, verdict_power
 from gridstudy.statistics.comparisons import ALPHA, POWER, Floats
 from gridstudy.statistics.looks import WEIGHTS
-from gridstudy.statistics.verdicts import CANNOT_TELL, EQUIVALENT, LookPValues, Reached, Trace, walk
+from gridstudy.statistics.verdicts import EQUIVALENT, LookPValues, Reached, Trace, walk
 from simulations.noise import LOOKS, MARGIN, pair_differences
 from simulations.rates import Rate
 

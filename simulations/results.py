@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pandas as pd
 
+from gridstudy.records.verdicts import CANNOT_TELL
 from gridstudy.statistics.comparisons import ALPHA, Floats
 from gridstudy.statistics.results.configurations import Configurations, identify_configurations
 from gridstudy.statistics.results.contrasts import compare_pairs, compare_values, correct_for_folds
@@ -19,7 +20,6 @@ from gridstudy.statistics.results.effects import estimate_effects
 from gridstudy.statistics.results.hypotheses import Claim, ResultHypothesis, judge_hypotheses
 from gridstudy.statistics.results.ranking import rank
 from gridstudy.statistics.results.replicates import Replicates, condition_replicates, find_replicates
-from gridstudy.statistics.verdicts import CANNOT_TELL
 from simulations.noise import draw_noise
 from simulations.rates import Rate
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -159,6 +160,29 @@ def wait_until(condition: Callable[[], bool], *, timeout_s: float = 60.0) -> Non
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
+
+
+def group_exists(pid: int) -> bool:
+    """Whether a process of this group is there."""
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys, small_data):
+    """Run the command line in an empty folder; returns exit code, stdout and stderr."""
+    from grid_search_experiments import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        code = main([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 from _pytest.mark import ParameterSet
 
-from tests.documents import MAINS, ROOT, blocks, commands_of, split_command, without_what_varies
+from tests.documents import MAINS, ROOT, blocks, commands_of, our_commands, split_command, without_what_varies
 from tests.records.foreign.results import make_database
 
 PAGES = (ROOT / "README.md", ROOT / "README_EXECUTION.md")
@@ -194,8 +194,9 @@ def of_the_course(command: str) -> str:
 
 
 def of_the_looks(command: str) -> str:
-    """The dry run of the command that stands above the box."""
-    return run("depth --until-decided --seeds 3 --most-seeds 12 --dataset garments-small --set train_steps=5 --dry-run")
+    """The dry run of the command of the box above."""
+    (above,) = [arguments for _, arguments in our_commands(GUIDE) if {"--until-decided", "--set"} <= {*arguments}]
+    return run(shlex.join([*above, "--dry-run"]))
 
 
 CASES: Mapping[str, Callable[[str], str]] = {

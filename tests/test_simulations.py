@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from statsmodels.stats.power import TTestPower
 
+from gridstudy.records.verdicts import CANNOT_TELL
 from gridstudy.statistics.comparisons import ALPHA
-from gridstudy.statistics.verdicts import CANNOT_TELL, LookPValues, Trace, walk
+from gridstudy.statistics.verdicts import LookPValues, Trace, walk
 from simulations.designs import draw_study, draw_truths, is_wrong, racing, run_race, until_decided
 from simulations.guarantees import (
     best_in_tied_set,

@@ -8,19 +8,12 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gridstudy.cli import results
-from gridstudy.cli.command_line import (
-    BAD_USAGE,
-    Parser,
-    drop_output,
-    explain_missing_package,
-    prepare_streams,
-    refuse,
-    to_path,
-)
+from gridstudy.cli.command_line import Parser, answer, drop_output, to_path
 
 if TYPE_CHECKING:
     from gridstudy.records.tables import Records
@@ -84,21 +77,9 @@ def build_parser(command: str = "python analyze_results.py") -> argparse.Argumen
 
 def main(argv: Sequence[str] | None = None, *, command: str = "python analyze_results.py") -> int:
     """Run the command line; return its exit code."""
-    prepare_streams()
+    run = partial(_run, command=" ".join([command, *map(_quote, sys.argv[1:] if argv is None else argv)]))
     try:
-        arguments = build_parser(command).parse_args(argv)
-    except SystemExit as end:
-        return COMPLETE if end.code == 0 else BAD_USAGE
-    from gridstudy.core.errors import StudyError
-
-    try:
-        return _run(arguments, " ".join([command, *map(_quote, sys.argv[1:] if argv is None else argv)]))
-    except StudyError as error:
-        return refuse(str(error))
-    except ModuleNotFoundError as error:
-        return refuse(explain_missing_package(error))
-    except OSError as error:  # a name that is too long, no room for what is printed
-        return refuse(f"system error: {error}; fix it and rerun the same command")
+        return answer(build_parser(command), argv, run, advice="fix it and rerun the same command")
     except KeyboardInterrupt:
         print("interrupted; rerun the same command to start again", file=sys.stderr)
         return INTERRUPTED

@@ -82,6 +82,7 @@ def check_records(records: Records, logdir: Path) -> None:
 
 def write_results(findings: Findings, output: Path, *, format: str) -> list[str]:
     """Write tables, figures and report; return what the user must know about it."""
+    from gridstudy.reporting.phrases import count
     from gridstudy.reporting.report import write_report
     from gridstudy.reporting.tables import study_tables, write_tables
 
@@ -91,7 +92,7 @@ def write_results(findings: Findings, output: Path, *, format: str) -> list[str]
         notes = write_report(findings, output, figures=figures)
     except OSError as error:
         raise StudyError(f"cannot write {error.filename or output}: {error.strerror or error}") from None
-    drawn = f"{len(figures)} {'figure' if len(figures) == 1 else 'figures'}"
+    drawn = count(len(figures), "figure")
     written = f"wrote report.md, report.html, {len(paths)} tables and {drawn} to {output.resolve()}"
     return [*notes, written]
 

@@ -12,7 +12,8 @@ from contextlib import redirect_stderr, suppress
 from io import StringIO
 from pathlib import Path
 
-from gridstudy.cli.command_line import BAD_USAGE, Parser, explain_missing_package, prepare_streams, refuse, to_path
+from gridstudy.cli.command_line import Parser, answer, to_path
+from gridstudy.running.interruption import exit_code_of, sigterm_interrupts
 
 HOST = "127.0.0.1"
 COMPLETE = 0
@@ -49,23 +50,11 @@ def build_parser(command: str = "python -m gridstudy board") -> argparse.Argumen
 
 def main(argv: Sequence[str] | None = None, *, command: str = "python -m gridstudy board") -> int:
     """Run the command line; return its exit code."""
-    prepare_streams()
-    try:
-        arguments = build_parser(command).parse_args(argv)
-    except SystemExit as end:
-        return COMPLETE if end.code == 0 else BAD_USAGE
-    from gridstudy.core.errors import StudyError
-    from gridstudy.running.interruption import exit_code_of, sigterm_interrupts
-
     try:
         with sigterm_interrupts():
-            return _serve(arguments)
+            return answer(build_parser(command), argv, _serve, advice="fix it and rerun the same command")
     except KeyboardInterrupt as interruption:
         return exit_code_of(interruption)
-    except StudyError as error:
-        return refuse(str(error))
-    except ModuleNotFoundError as error:
-        return refuse(explain_missing_package(error))
 
 
 def _serve(arguments: argparse.Namespace) -> int:

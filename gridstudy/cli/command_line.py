@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -30,6 +31,34 @@ def refuse(message: str) -> int:
     """Say in one line on stderr what stands against a command; its exit code."""
     print(f"error: {one_line(message)}", file=sys.stderr)
     return BAD_USAGE
+
+
+def answer(
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None,
+    run: Callable[[argparse.Namespace], int],
+    *,
+    advice: str,
+) -> int:
+    """Do what a command line says, and report in one line what stands against it; return the exit code.
+
+    `advice` says what to do where the system refuses something.
+    """
+    prepare_streams()
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit as end:
+        return 0 if end.code == 0 else BAD_USAGE
+    from gridstudy.core.errors import StudyError
+
+    try:
+        return run(arguments)
+    except StudyError as error:
+        return refuse(str(error))
+    except ModuleNotFoundError as error:
+        return refuse(explain_missing_package(error))
+    except OSError as error:  # no permission, no room, no more processes
+        return refuse(f"system error: {error}; {advice}")
 
 
 def to_path(text: str) -> Path:

@@ -79,7 +79,7 @@ def print_outcome(decision: Decision) -> None:
 
 def _standing(decision: Decision, e: ExperimentEstimate) -> str:
     """The verdict, or the arm that can be recommended."""
-    from gridstudy.reporting.phrases import verdict_word
+    from gridstudy.records.verdicts import verdict_word
 
     if decision.goal == "recommended":
         return e.labels[e.recommended] if e.recommended else "none yet"

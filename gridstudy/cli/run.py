@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gridstudy.cli.command_line import BAD_USAGE, drop_output, explain_missing_package, prepare_streams, refuse
+from gridstudy.cli.command_line import answer, drop_output
 from gridstudy.cli.run_arguments import (
     DEFAULT_SEEDS,
     build_parser,
@@ -34,35 +34,22 @@ def main(argv: Sequence[str] | None = None, *, command: str = "python grid_searc
     """Run the command line; return its exit code."""
     try:
         with sigterm_interrupts():
-            return _answer(argv, command)
+            advice = "fix it and rerun the same command to resume"
+            return answer(build_parser(command), argv, _run_and_flush, advice=advice)
     except KeyboardInterrupt as interruption:
         counts = f" with {interruption}" if str(interruption) else ""
         print(f"interrupted{counts}; rerun the same command to resume", file=sys.stderr)
         return exit_code_of(interruption)
 
 
-def _answer(argv: Sequence[str] | None, command: str) -> int:
-    """Do what the command line says, and report what stands against it in one line."""
-    prepare_streams()
-    try:
-        arguments = build_parser(command).parse_args(argv)
-    except SystemExit as end:
-        return COMPLETE if end.code == 0 else BAD_USAGE
-    from gridstudy.core.errors import StudyError
-
+def _run_and_flush(arguments: argparse.Namespace) -> int:
     try:
         code = _run(arguments)
         sys.stdout.flush()
         return code
-    except StudyError as error:
-        return refuse(str(error))
-    except ModuleNotFoundError as error:
-        return refuse(explain_missing_package(error))
     except BrokenPipeError:
         drop_output()
         return SOME_FAILED
-    except OSError as error:  # no permission, no room, no more processes
-        return refuse(f"system error: {error}; fix it and rerun the same command to resume")
 
 
 def _run(arguments: argparse.Namespace) -> int:

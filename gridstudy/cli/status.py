@@ -12,11 +12,12 @@ from gridstudy.cli.analysis import REPORT_FILE, is_outdated
 from gridstudy.cli.run_arguments import DEFAULT_SEEDS, parse_duration, parse_most_seeds, parse_seeds, parse_workers
 from gridstudy.core.errors import StudyError
 from gridstudy.core.experiment import Experiment
+from gridstudy.core.trial import TrialState
 from gridstudy.records.plans import CONFIRMATIONS_FOLDER, read_confirmation
 from gridstudy.records.status import ExperimentStatus, FoundTrial, Key, find_trials, status_of
 from gridstudy.records.tables import load_plans
 from gridstudy.records.toml import RecordError
-from gridstudy.records.verdicts import VERDICTS_FILE, read_verdicts
+from gridstudy.records.verdicts import VERDICTS_FILE, read_verdicts, verdict_word
 from gridstudy.running import console
 from gridstudy.running.planning import check_logdir
 
@@ -40,7 +41,11 @@ def show_status(arguments: argparse.Namespace, chosen: Sequence[Experiment] | No
         return 0
     problems = [f"unreadable  {row['path']}: {row['reason']}" for row in unreadable]
     verdicts = _stored_verdicts(logdir, problems)
-    console.print_status([_row(status, verdicts) for status in statuses], n_all=_counts(statuses, logdir))
+    if statuses:
+        counted = ("complete", "failed", "missing")
+        rows = [_row(status, verdicts) for status in statuses]
+        console.print_table(rows, "experiment", *counted, "look reached", "verdict last stored", right=counted)
+    console.print_result(_counts(statuses, logdir))
     lines = [*_trial_lines(statuses, found), *_confirmation_lines(logdir, chosen, found, problems), *problems]
     console.print_lines([*lines, report])
     return 0
@@ -98,8 +103,7 @@ def _stored_verdicts(logdir: Path, problems: list[str]) -> dict[str, str]:
     except RecordError as error:
         problems.append(f"unreadable  {logdir / VERDICTS_FILE}: {error}")
         return {}
-    words = {"cannot tell": "undecided"}
-    return {str(t.get("experiment")): words.get(str(t.get("verdict")), str(t.get("verdict"))) for t in tables}
+    return {str(t.get("experiment")): verdict_word(str(t.get("verdict"))) for t in tables}
 
 
 def _row(status: ExperimentStatus, verdicts: Mapping[str, str]) -> tuple[str, ...]:
@@ -135,6 +139,6 @@ def _confirmation_lines(
             continue
         if frozen is not None:
             keys = [(name, seed) for name in frozen.configurations for seed in frozen.fresh_seeds]
-            n_complete = sum(key in found and found[key].state.value == "complete" for key in keys)
+            n_complete = sum(key in found and found[key].state is TrialState.COMPLETE for key in keys)
             lines.append(f"confirmation of {experiment.name}: {n_complete} of {len(keys)} trials complete")
     return lines

@@ -13,6 +13,13 @@ from typing import Any
 from gridstudy.records.toml import Fields, read_toml, write_toml
 
 VERDICTS_FILE = "verdicts.toml"
+CANNOT_TELL = "cannot tell"
+"""The verdict on a hypothesis that is not decided yet."""
+
+
+def verdict_word(verdict: str) -> str:
+    """A verdict as a reader is told it; in the files an undecided one is `cannot tell`."""
+    return "undecided" if verdict == CANNOT_TELL else verdict
 
 
 def read_verdicts(logdir: Path) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from gridstudy.reporting.phrases import verdict_word
+from gridstudy.records.verdicts import CANNOT_TELL, verdict_word
 from gridstudy.reporting.plotting import (
     BLUE,
     GREEN,
@@ -40,7 +40,7 @@ from gridstudy.reporting.plotting import (
     wrap_label,
 )
 from gridstudy.statistics.estimates import StudyEstimates
-from gridstudy.statistics.verdicts import CANNOT_TELL, CONTRADICTED, EQUIVALENT, SUPPORTED
+from gridstudy.statistics.verdicts import CONTRADICTED, EQUIVALENT, SUPPORTED
 
 VERDICTS: Mapping[str, tuple[str, str]] = {
     SUPPORTED: (GREEN, "o"), CONTRADICTED: (RED, "X"), EQUIVALENT: (BLUE, "s"), CANNOT_TELL: (GREY, "D"),

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from gridstudy.core.subject import Objective
-from gridstudy.statistics.verdicts import CANNOT_TELL
 
 MOST_NAMES = 4
 """Beyond so many, names are not enumerated."""
@@ -158,11 +157,6 @@ def amount(value: float) -> str:
 def of(part: int, whole: int, noun: str, plural: str | None = None) -> Prose:
     """`3 of 7 hypotheses`."""
     return Prose(f"{part} of {count(whole, noun, plural)}")
-
-
-def verdict_word(verdict: str) -> str:
-    """A verdict as a reader is told it; in the tables an undecided one is `cannot tell`."""
-    return "undecided" if verdict == CANNOT_TELL else verdict
 
 
 def enumeration(parts: Sequence[str]) -> Prose:

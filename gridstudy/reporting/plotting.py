@@ -26,7 +26,7 @@ from gridstudy.core.space import Hyperparameter
 from gridstudy.core.subject import Description, Objective
 from gridstudy.core.values import Value, digest, format_value
 from gridstudy.records.tables import FOREIGN
-from gridstudy.reporting.phrases import verdict_word
+from gridstudy.records.verdicts import verdict_word
 from gridstudy.statistics.estimates import ExperimentEstimate, StudyEstimates
 
 WIDTH = 8.0

@@ -9,6 +9,7 @@ from typing import Any
 
 from gridstudy.core.subject import Objective
 from gridstudy.core.trial import LEAST_SEEDS
+from gridstudy.records.verdicts import CANNOT_TELL
 from gridstudy.reporting.phrases import (
     Prose,
     code,
@@ -43,7 +44,7 @@ from gridstudy.statistics.findings import (
     study_facts,
     unresolved_experiments,
 )
-from gridstudy.statistics.verdicts import CANNOT_TELL, CONTRADICTED, EQUIVALENT, SUPPORTED
+from gridstudy.statistics.verdicts import CONTRADICTED, EQUIVALENT, SUPPORTED
 
 SCREEN_WIDTH = 100
 INDENT = " " * 12

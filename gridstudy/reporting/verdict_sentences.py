@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from gridstudy.core.labels import short_label, tell_apart
 from gridstudy.core.subject import Objective
+from gridstudy.records.verdicts import CANNOT_TELL, verdict_word
 from gridstudy.reporting.phrases import (
     MOST_NAMES,
     Prose,
@@ -20,14 +21,12 @@ from gridstudy.reporting.phrases import (
     p_value,
     plain,
     sentence,
-    verdict_word,
 )
 from gridstudy.statistics.estimates import ExperimentEstimate
 from gridstudy.statistics.findings import CONFIDENCE_PERCENT
 from gridstudy.statistics.noise import FROM_EXPERIMENT
 from gridstudy.statistics.verdicts import (
     ALIKE,
-    CANNOT_TELL,
     CONTRADICTED,
     EQUIVALENT,
     FROM_OWN_PAIRS,

@@ -88,18 +88,6 @@ def print_list(experiments: Iterable[Experiment]) -> None:
     _out().print(table)
 
 
-def print_status(rows: Iterable[tuple[str, ...]], *, n_all: str) -> None:
-    """A row per experiment, and what there is in all."""
-    out = _out()
-    right = ("complete", "failed", "missing")
-    table = _table("experiment", *right, "look reached", "verdict last stored", right=right)
-    for row in rows:
-        table.add_row(*row)
-    if table.rows:
-        out.print(table)
-    out.print(n_all, soft_wrap=True)
-
-
 def print_lines(lines: Iterable[str]) -> None:
     """Lines to stdout, whatever the names in them hold."""
     for line in lines:

@@ -10,11 +10,12 @@ import numpy as np
 
 from gridstudy.records.tables import Records
 from gridstudy.records.toml import RecordError
+from gridstudy.records.verdicts import CANNOT_TELL
 from gridstudy.statistics.advice import Need
 from gridstudy.statistics.estimates import ExperimentEstimate, StudyEstimates, analyse, diverged_seeds, evidence
 from gridstudy.statistics.ranking import racing_arms
 from gridstudy.statistics.standing import plan_schedule
-from gridstudy.statistics.verdicts import CANNOT_TELL, StoredVerdict, Verdict, stored_verdicts, undecided_arms
+from gridstudy.statistics.verdicts import StoredVerdict, Verdict, stored_verdicts, undecided_arms
 
 Goal = Literal["decided", "recommended"]
 
@@ -67,12 +68,6 @@ class Decision:
             what = "hypothesis decided", "hypotheses decided"
         text = f"{sum(done)} of {len(done)} {what[len(done) != 1]}"
         return f"{text}; {self.left.in_words()}" if self.needs else text
-
-    def next_looks(self) -> str:
-        """The looks that come next: `at 10 seeds (depth, units) and 20 (epochs)`; empty where none does."""
-        sizes = sorted({need.n_seeds for need in self.needs})
-        looks = [f"{n} seeds ({', '.join(need.experiment for need in self.needs if need.n_seeds == n)})" for n in sizes]
-        return " and ".join(filter(None, [", ".join(looks[:-1]), *looks[-1:]]))
 
 
 def decide(

@@ -13,6 +13,7 @@ import pandas as pd
 from gridstudy.core.subject import Description
 from gridstudy.core.trial import LEAST_SEEDS
 from gridstudy.records.tables import FOREIGN, Records
+from gridstudy.records.verdicts import CANNOT_TELL
 from gridstudy.statistics.comparisons import ALPHA, MOST_SEEDS, POWER
 from gridstudy.statistics.confusion import class_table, confusion_table
 from gridstudy.statistics.estimates import (
@@ -24,7 +25,7 @@ from gridstudy.statistics.estimates import (
 from gridstudy.statistics.interactions import cell_table, factorials, interaction_table, simple_effects
 from gridstudy.statistics.looks import WEIGHTS
 from gridstudy.statistics.questions import StudyAnswers, answer_questions
-from gridstudy.statistics.verdicts import CANNOT_TELL, CONTRADICTED, EQUIVALENT, SUPPORTED, UNEQUAL, StoredVerdict
+from gridstudy.statistics.verdicts import CONTRADICTED, EQUIVALENT, SUPPORTED, UNEQUAL, StoredVerdict
 
 CONFIDENCE_PERCENT = 95
 UNEQUAL_PERCENT = round(100 * (UNEQUAL - 1))

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from gridstudy.core.trial import LEAST_SEEDS
+from gridstudy.records.verdicts import CANNOT_TELL
 from gridstudy.statistics.advice import NO_ADVICE, Advice, Effect, Need, seeds_to_decide
 from gridstudy.statistics.comparisons import (
     ALPHA,
@@ -29,7 +30,6 @@ from gridstudy.statistics.looks import WEIGHTS, Schedule, running_p
 SUPPORTED = "supported"
 CONTRADICTED = "contradicted"
 EQUIVALENT = "no practical difference"
-CANNOT_TELL = "cannot tell"
 
 ORDER = "order"
 ALIKE = "alike"

@@ -11,24 +11,11 @@ import pytest
 from rich.console import Console
 
 from benchmarks.chaos.studies import hear_interruptions
-from grid_search_experiments import main
 from gridstudy.fashion.subject import SUBJECT
 from gridstudy.running import console
-from tests.conftest import wait_until
+from tests.conftest import group_exists, wait_until
 
 TINY = ["--dataset", "garments-small", "--set", "train_steps=5", "--seeds", "2"]
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys, small_data):
-    """Run the command line in an empty folder; returns exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        code = main([str(argument) for argument in arguments])
-        return code, *capsys.readouterr()
-
-    return run
 
 
 def test_a_study_completes_and_the_same_command_then_has_nothing_to_do(run, tmp_path):
@@ -266,12 +253,4 @@ def test_ctrl_c_stops_soon_says_how_to_resume_and_leaves_no_process(tmp_path, re
     assert "rerun the same command to resume" in out
     assert "Traceback" not in out
     assert "leaked" not in out
-    wait_until(lambda: not _group_exists(study.pid), timeout_s=20)
-
-
-def _group_exists(pid):
-    try:
-        os.killpg(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    wait_until(lambda: not group_exists(study.pid), timeout_s=20)

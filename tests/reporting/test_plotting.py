@@ -10,7 +10,7 @@ import pytest
 from gridstudy.core.space import Hyperparameter
 from gridstudy.core.subject import Description, Objective
 from gridstudy.fashion.subject import SUBJECT
-from gridstudy.reporting.phrases import verdict_word
+from gridstudy.records.verdicts import verdict_word
 from gridstudy.reporting.plotting import (
     BEHIND,
     RECOMMENDED,

@@ -10,8 +10,8 @@ import pytest
 from matplotlib.collections import PathCollection
 
 from gridstudy.fashion.subject import SUBJECT
+from gridstudy.records.verdicts import verdict_word
 from gridstudy.reporting.forest_figures import draw_forest, forest_rows
-from gridstudy.reporting.phrases import verdict_word
 from gridstudy.reporting.plotting import drawing_of, unit_of
 from gridstudy.reporting.study_figures import (
     chosen_confusions,

@@ -10,24 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from grid_search_experiments import main
 from gridstudy.core.subject import Data
 from gridstudy.core.trial import DataIdentity
 from gridstudy.fashion.subject import SUBJECT
 from gridstudy.running.planning import record_plans
 from tests.studies import PROTECTED, resume, unprivileged
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys, small_data):
-    """Run the command line in an empty folder; returns exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        code = main([str(argument) for argument in arguments])
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from gridstudy.running.launchers import LocalLauncher
 from gridstudy.running.planning import plan_trials
 from gridstudy.running.progress import StudyTracker
 from gridstudy.running.runner import run_study
-from tests.conftest import DATA, wait_until
+from tests.conftest import DATA, group_exists, wait_until
 from tests.jobs import double, sleep_and_tell
 from tests.studies import LINUX, ROOT, start_study
 
@@ -60,14 +60,6 @@ def test_no_worker_outlives_an_interruption_of_the_runner(tmp_path, experiment, 
         assert not any(worker.process.is_alive() for worker in workers)
 
 
-def _group_exists(pid):
-    try:
-        os.killpg(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def _has_begun(logdir):
     return any(logdir.glob("*/seed*/trial.log"))
 
@@ -90,7 +82,7 @@ def test_a_second_ctrl_c_stops_at_once_and_leaves_no_process(tmp_path):
     assert "rerun the same command to resume" in out
     assert "Traceback" not in out
     assert "leaked" not in out
-    wait_until(lambda: not _group_exists(study.pid), timeout_s=5)
+    wait_until(lambda: not group_exists(study.pid), timeout_s=5)
 
 
 ENTRY_SCRIPT = """
@@ -119,7 +111,7 @@ def test_ctrl_c_at_any_moment_of_the_start_is_quiet(tmp_path, delay_s, n_signals
     out, _ = study.communicate(timeout=60)
     assert study.returncode == 130
     assert "Traceback" not in out
-    wait_until(lambda: not _group_exists(study.pid), timeout_s=20)
+    wait_until(lambda: not group_exists(study.pid), timeout_s=20)
 
 
 SHARED_MEMORY_SCRIPT = """

@@ -25,7 +25,7 @@ def test_before_the_first_trial_the_first_look_and_the_most_are_counted():
     # three depths and six rates, of which one is the baseline of both; all depths and three rates in contrasts
     assert decision.left == TrialsLeft(40, None, 40 + 5 * 75, 40 + 5 * 75)
     assert decision.in_words() == "0 of 2 hypotheses decided; 40 to 415 trials to go"
-    assert decision.next_looks() == "5 seeds (depth, learning_rate)"
+    assert [(need.n_seeds, need.experiment) for need in decision.needs] == [(5, "depth"), (5, "learning_rate")]
     assert race(records_of([], plans), "depth", "learning_rate", most_seeds=20).left.most == 8 * 20
 
 

@@ -11,12 +11,13 @@ import pandas as pd
 
 from gridstudy.core.errors import StudyError
 from gridstudy.core.trial import LEAST_SEEDS
+from gridstudy.records.verdicts import CANNOT_TELL
 from gridstudy.statistics.comparisons import ALPHA, TESTED, Floats, holm
 from gridstudy.statistics.results.configurations import Configurations, Hashes, Ints, format_setting
 from gridstudy.statistics.results.contrasts import Arm, Compared, compare_arms
 from gridstudy.statistics.results.effects import compare_over_cells, is_by_cell
 from gridstudy.statistics.results.replicates import CONDITIONS, Replicates
-from gridstudy.statistics.verdicts import CANNOT_TELL, CONTRADICTED, EQUIVALENT, SUPPORTED
+from gridstudy.statistics.verdicts import CONTRADICTED, EQUIVALENT, SUPPORTED
 
 WRITTEN_AFTER = "written after the results"
 Mask = npt.NDArray[np.bool_]

@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from gridstudy.core.errors import StudyError
+from gridstudy.records.verdicts import CANNOT_TELL
 from gridstudy.statistics.results.configurations import identify_configurations
 from gridstudy.statistics.results.hypotheses import (
     WRITTEN_AFTER,
@@ -16,7 +17,7 @@ from gridstudy.statistics.results.hypotheses import (
     judge_hypotheses,
 )
 from gridstudy.statistics.results.replicates import find_replicates
-from gridstudy.statistics.verdicts import CANNOT_TELL, CONTRADICTED, EQUIVALENT, SUPPORTED
+from gridstudy.statistics.verdicts import CONTRADICTED, EQUIVALENT, SUPPORTED
 
 
 def judge(rows, *claims, margin=0.5, names=("a",), **roles):
