@@ -116,6 +116,10 @@ def inside_rows(results: Results) -> Iterator[tuple[str, str]]:
     update = [results.spread("update of the baseline", phase) for phase in phases]
     yield f"an update of the baseline: {', '.join(phases)}", f"{', '.join(update)} us"
     yield "scoring the baseline on 10,000 images", results.spread("phases", "evaluation of the baseline*", " ms")
+    yield (
+        "a trial beside its updates and its scoring: files, logs, set-up",
+        results.spread("phases", "a trial beside*", " ms"),
+    )
     for analysis in results.rows("phases", "analysis of*"):
         yield analysis.quantity, f"{_round(analysis.value)} s"
     memory = [

@@ -12,7 +12,19 @@ import pytest
 import torch
 from rich.console import Console
 
-from benchmarks import decided, growth, loops, machine, measurement, operations, products, rounds, setting, table
+from benchmarks import (
+    decided,
+    growth,
+    loops,
+    machine,
+    measurement,
+    operations,
+    phases,
+    products,
+    rounds,
+    setting,
+    table,
+)
 from benchmarks.measurement import Measurement
 from gridstudy.core.machine import processor
 from gridstudy.fashion.data import PreparedData, prepare
@@ -32,6 +44,11 @@ def test_operations_of_one_configuration_counted_by_hand():
         examples * (2 * first + 2 * others + 2 * first + 4 * others),
         scored * 2 * (first + others),
     )
+
+
+def test_every_trial_that_is_timed_is_trained(small_data: PreparedData, tmp_path: Path):
+    phases.measure_updates(small_data, tmp_path, n_updates=2)
+    assert len(list((tmp_path / "fixed").glob("*/seed*/result.toml"))) == 10  # the first warms up
 
 
 def test_a_diverged_trial_counts_for_as_far_as_it_came(make_trial):
