@@ -99,9 +99,7 @@ def find(
     designs = factorials(trials, curves, plans)
     interactions = interaction_table(designs)
     effects = simple_effects(designs, interactions)
-    answers = answer_questions(
-        trials, curves, plans, interactions=interactions, effects=effects, margin=estimates.margin
-    )
+    answers = answer_questions(estimates, interactions=interactions, effects=effects)
     return Findings(records, estimates, interactions, effects, cell_table(designs), answers, command)
 
 

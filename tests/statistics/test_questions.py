@@ -13,6 +13,7 @@ from scipy import stats
 from gridstudy.fashion.subject import SUBJECT
 from gridstudy.records.tables import Records
 from gridstudy.statistics.comparisons import deficit_bounds, tied_set
+from gridstudy.statistics.estimates import analyse
 from gridstudy.statistics.interactions import (
     EFFECT_COLUMNS,
     INTERACTION_COLUMNS,
@@ -53,14 +54,15 @@ from gridstudy.statistics.questions.search import (
     pseudovalues,
     share_interval,
 )
+from gridstudy.statistics.standing import Ranking
 from tests.tables import describe_images, join_records, make_foreign, make_records, new_plan, select, solver_records
 
 BATCHES = (4, 8, 16, 32, 64, 128)
 
 
 def replay_of(records: Records, name: str) -> Replay:
-    plan = next(plan for plan in records.plans if plan.experiment.name == name)
-    replay = read_replay(records.trials, records.curves, plan)
+    estimate = next(e for e in analyse(records).experiments if e.experiment.name == name)
+    replay = read_replay(records.trials, records.curves, estimate)
     assert replay is not None
     return replay
 
@@ -73,20 +75,15 @@ def made_replay(objectives: np.ndarray) -> Replay:
     names = [c.name for c in experiment.configurations]
     table = pd.DataFrame(objectives[:, -1], columns=names, index=pd.RangeIndex(len(objectives), name="seed"))
     plan = new_plan(experiment, describe_images(), seeds=range(len(objectives)))
-    return Replay(plan, experiment.configurations, table, objectives, np.isin(names, tied_set(table)), 0)
+    ranking = Ranking(tied=tuple(tied_set(table)), bounds=deficit_bounds(table))
+    return Replay(plan, ranking, experiment.configurations, table, objectives, 0)
 
 
 def answers_of(records: Records, *, margin: float = 0.005) -> StudyAnswers:
-    designs = factorials(records.trials, records.curves, records.plans)
+    estimates = analyse(records, margin)
+    designs = factorials(estimates.trials, estimates.curves, estimates.plans)
     interactions = interaction_table(designs)
-    return answer_questions(
-        records.trials,
-        records.curves,
-        records.plans,
-        interactions=interactions,
-        effects=simple_effects(designs, interactions),
-        margin=margin,
-    )
+    return answer_questions(estimates, interactions=interactions, effects=simple_effects(designs, interactions))
 
 
 # --- epochs --------------------------------------------------------------------------------------------------------
@@ -134,8 +131,7 @@ def test_overfitting_is_taken_from_the_curves():
     records = make_records(["epochs"])
     loss = 1 + (records.curves["epoch"] - 4) ** 2 * 0.1 + records.curves["seed"] * 1e-3 * records.curves["epoch"]
     curves = records.curves.assign(validation_loss=loss)
-    answer = answer_epochs(records.trials, curves, records.plans[0])
-    assert answer is not None
+    answer = epochs_answer(replace(records, curves=curves))
     assert answer.overfitting == {"epochs=3": False, "baseline": True, "epochs=10": True}
 
 
@@ -255,7 +251,7 @@ def test_the_accuracy_lost_is_the_deficit_of_the_coarse_grids_best():
     difference = replay.table["batch_size=128"] - replay.table[first.best]
     low, high = stats.t.interval(0.95, 4, difference.mean(), stats.sem(difference))
     assert first.lost == pytest.approx((difference.mean(), low, high))
-    assert first.bound == pytest.approx(deficit_bounds(replay.table)[first.best])
+    assert first.bound == replay.ranking.bounds[first.best] > deficit_bounds(replay.table)[first.best]
     assert first.bound > first.lost.value
 
 
@@ -516,17 +512,34 @@ def test_unstable_configurations_are_in_no_answer():
     assert [g.grid for g in grids] == ["batch_size 4, 16, 64"], "nothing is left of the other"
 
 
-def test_only_seeds_that_all_have_count():
+def test_the_tied_set_is_that_of_the_looks():
+    records = make_records([SUBJECT.parse({"name": "two", "scientific": ["depth"], "grid": {"depth": [1, 2]}})])
+    differences = np.array([-1.0, -0.5, 0.0, 0.5, 1.0]) + stats.t.isf(0.045, 4) * np.sqrt(0.625 / 5)
+    shallow = records.trials["configuration"] == "depth=1"
+    objective = np.where(shallow, 0.8 + 0.01 * differences[records.trials["seed"]], 0.8)
+    records = replace(records, trials=records.trials.assign(objective=objective))
+    replay = replay_of(records, "two")
+    assert tied_set(replay.table) == ["depth=1"], "one look at 5 % would leave the other out"
+    assert replay.tied.tolist() == [True, True]
+
+
+def test_arms_that_got_more_seeds_are_replayed_on_the_seeds_that_all_have():
+    few = [(f"batch_size={size}", seed) for size in (4, 8) for seed in range(5, 10)]
+    records = join_records(make_records(["batch_size"]), make_records(["batch_size"], first_seed=5, missing=few))
+    replay = replay_of(records, "batch_size")
+    assert replay.ranking.look == 2
+    assert replay.curves.shape == (5, 5, 6)
+    assert not replay.tied[:2].any()
+
+
+def test_configurations_that_lack_seeds_of_the_first_look_are_in_no_answer_about_the_best():
     records = make_records(["batch_size"], missing=[("baseline", 0), ("batch_size=4", 1)])
     replay = replay_of(records, "batch_size")
-    assert replay.curves.shape == (3, 5, 6)
+    assert [c["batch_size"] for c in replay.configurations] == [8, 16, 32, 128]
+    assert replay.curves.shape == (5, 5, 4)
     assert replay.curves[:, -1] == pytest.approx(replay.objectives)
-    common = records.trials.query("configuration == 'batch_size=8' and seed >= 2")["objective"].mean()
-    assert replay.table["batch_size=8"].mean() == pytest.approx(common)
     full = answer_factors(replay, records.trials)[1]
     assert full.best == str(replay.table[["batch_size=8", "batch_size=32", "batch_size=128"]].mean().idxmax())
-    few = [("batch_size=4", seed) for seed in range(3)]
-    assert len(replay_of(make_records(["batch_size"], missing=few), "batch_size").configurations) == 5
 
 
 # --- a subject of another kind -------------------------------------------------------------------------------------

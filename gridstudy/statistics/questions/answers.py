@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
 from gridstudy.core.subject import Objective
-from gridstudy.records.plans import Plan
+from gridstudy.records.tables import FOREIGN
+from gridstudy.statistics.estimates import StudyEstimates
 from gridstudy.statistics.questions.epochs import EpochsAnswer, answer_epochs, epochs_rows
 from gridstudy.statistics.questions.factors_of_2 import (
     CoarseGrid,
@@ -57,28 +58,22 @@ class StudyAnswers:
         return pd.DataFrame(rows, columns=list(QUESTION_COLUMNS))
 
 
-def answer_questions(
-    trials: pd.DataFrame,
-    curves: pd.DataFrame,
-    plans: Sequence[Plan],
-    *,
-    interactions: pd.DataFrame,
-    effects: pd.DataFrame,
-    margin: float,
-) -> StudyAnswers:
-    """Answer the study questions from one group of records.
+def answer_questions(estimates: StudyEstimates, *, interactions: pd.DataFrame, effects: pd.DataFrame) -> StudyAnswers:
+    """Answer the study questions from the estimates of one group of records.
 
     `interactions` and `effects` are the tables of `interaction_table` and `simple_effects`.
     """
-    replays = present(read_replay(trials, curves, plan) for plan in plans)
+    trials, curves = estimates.trials, estimates.curves
+    planned = [e for e in estimates.experiments if e.experiment.name != FOREIGN]
+    replays = present(read_replay(trials, curves, estimate) for estimate in planned)
     return StudyAnswers(
-        objective=plans[0].description.objective if plans else Objective(),
-        epochs=present(answer_epochs(trials, curves, plan) for plan in plans),
+        objective=estimates.description.objective,
+        epochs=present(answer_epochs(trials, curves, estimate.plan) for estimate in planned),
         rankings=present(map(answer_ranking, replays)),
         coarse_grids=tuple(grid for r in replays for grid in answer_factors(r, trials)),
         quadratics=present(answer_quadratic(r, trials) for r in replays),
         interactions=answer_interactions(interactions, effects),
-        random_searches=present(answer_random_search(r, margin=margin) for r in replays),
+        random_searches=present(answer_random_search(r, margin=estimates.margin) for r in replays),
         halvings=present(answer_halving(r, eta) for r in replays for eta in ETAS),
     )
 

@@ -14,7 +14,7 @@ from scipy import stats
 from gridstudy.core.space import Configuration
 from gridstudy.core.values import Value, format_value
 from gridstudy.records.plans import Plan
-from gridstudy.statistics.comparisons import ALPHA, Floats, deficit_bounds, paired_differences, select_trials
+from gridstudy.statistics.comparisons import ALPHA, Floats, paired_differences, select_trials
 from gridstudy.statistics.noise import logdir_spread, noise_floor
 from gridstudy.statistics.questions.replay import Interval, Replay, Row, mean_interval, present
 
@@ -28,8 +28,8 @@ class CoarseGrid:
 
     `lost` is the full grid's best mean minus this grid's, paired, with no interval where both are one configuration,
     whose name is `best`; as both are selected, the interval is too narrow. `bound` is not: the joint 95 % upper bound
-    on the deficit of `best` to the truly best. `tied` says whether `best` may be the best. `cost` has the shares of the
-    cost, of each budget and of the seconds (medians over seeds) that are known.
+    on the deficit of `best` to the truly best, NaN before the first look. `tied` says whether `best` may be the best.
+    `cost` has the shares of the cost, of each budget and of the seconds (medians over seeds) that are known.
     """
 
     experiment: str
@@ -114,7 +114,7 @@ def _coarse_grid(replay: Replay, kept: Mapping[str, Sequence[float]], seconds: p
         n_configurations=len(part),
         best=best,
         lost=lost if best != full_best else Interval(0.0),
-        bound=deficit_bounds(replay.table)[best],
+        bound=replay.ranking.bounds.get(best, math.nan),
         tied=bool(replay.tied[means.index == best][0]),
         cost=cost_shares(planned, part, seconds),
         note=replay.note,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -15,8 +15,10 @@ from gridstudy.core.space import Configuration
 from gridstudy.core.subject import Objective
 from gridstudy.core.trial import LEAST_SEEDS
 from gridstudy.records.plans import Plan
-from gridstudy.statistics.comparisons import Floats, describe, objective_table, tied_set
+from gridstudy.statistics.comparisons import Floats, describe, objective_table
+from gridstudy.statistics.estimates import ExperimentEstimate
 from gridstudy.statistics.interactions import curve_objectives, diverged_counts
+from gridstudy.statistics.standing import Ranking
 
 Answer = TypeVar("Answer")
 
@@ -61,15 +63,14 @@ class Replay:
     """The configurations of an experiment that can be compared, in the plan's order, on the seeds that all have.
 
     `table` is their objective table without gaps, higher being better. `curves` is (seed, epoch, configuration), higher
-    being better, with no epochs where the configurations do not share their number. `tied` marks those that may be the
-    best, at one look.
+    being better, with no epochs where the configurations do not share their number. `ranking` is that of the looks.
     """
 
     plan: Plan
+    ranking: Ranking
     configurations: tuple[Configuration, ...]
     table: pd.DataFrame
     curves: Floats
-    tied: npt.NDArray[np.bool_]
     n_unstable: int
 
     @property
@@ -81,6 +82,11 @@ class Replay:
     def objective(self) -> Objective:
         """What is compared."""
         return self.plan.description.objective
+
+    @property
+    def tied(self) -> npt.NDArray[np.bool_]:
+        """Which configurations may be the best."""
+        return self.table.columns.isin(self.ranking.tied)
 
     @property
     def objectives(self) -> Floats:
@@ -95,26 +101,27 @@ class Replay:
         return f"n={len(self.table)} seeds, {len(self.configurations)} of {planned} configurations{unstable}"
 
 
-def common_table(trials: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+def common_table(trials: pd.DataFrame, plan: Plan, *, among: Collection[str] | None = None) -> pd.DataFrame:
     """Objectives, higher being better, of the stable configurations with 3 seeds and more, on the seeds that all have.
 
-    Empty below three such seeds.
+    Empty below three such seeds. `among` narrows it to these configurations.
     """
     unstable = diverged_counts(trials, plan.experiment)
     table = objective_table(trials, plan.experiment, sign=plan.description.objective.sign).drop(columns=list(unstable))
-    complete = table.loc[:, table.count() >= LEAST_SEEDS].dropna()
+    names = [name for name in table.columns if among is None or name in among]
+    complete = table.loc[:, [name for name in names if table[name].count() >= LEAST_SEEDS]].dropna()
     return complete if len(complete) >= LEAST_SEEDS else complete.iloc[:0, :0]
 
 
-def read_replay(trials: pd.DataFrame, curves: pd.DataFrame, plan: Plan) -> Replay | None:
-    """What can be replayed of an experiment; None below two configurations or three seeds in common."""
-    table = common_table(trials, plan)
+def read_replay(trials: pd.DataFrame, curves: pd.DataFrame, estimate: ExperimentEstimate) -> Replay | None:
+    """What can be replayed of an experiment; None below two ranked configurations or three seeds in common."""
+    plan = estimate.plan
+    table = common_table(trials, plan, among=estimate.bounds or estimate.tied)
     if table.shape[1] < 2:
         return None
     configurations = tuple(c for c in plan.experiment.configurations if c.name in table.columns)
-    tied = np.isin(table.columns.to_numpy(), tied_set(table))
     n_unstable = len(diverged_counts(trials, plan.experiment))
-    return Replay(plan, configurations, table, _read_curves(table, trials, curves, plan), tied, n_unstable)
+    return Replay(plan, estimate, configurations, table, _read_curves(table, trials, curves, plan), n_unstable)
 
 
 def _read_curves(table: pd.DataFrame, trials: pd.DataFrame, curves: pd.DataFrame, plan: Plan) -> Floats:
