@@ -52,7 +52,7 @@ def one_look(draw: Draw, repetitions: int) -> Tables:
 
 def any_look(draw: Draw, repetitions: int) -> Tables:
     """G2 and G5 however seeds and experiments are added."""
-    studies = 2 * repetitions
+    studies = 10 * repetitions
     yield (
         f"G5: a study without any effect claims one; at most 5 % is promised ({studies} studies a cell).",
         list(false_claims_under_adversaries(studies)),
@@ -101,7 +101,7 @@ def peers(_: Draw, repetitions: int) -> Tables:
 
 def others(_: Draw, repetitions: int) -> Tables:
     """What is said of results that other programs left."""
-    studies = max(1, repetitions // 10)
+    studies = max(1, repetitions // 2)
     rates = [*simulate_sessions(studies), *simulate_structures(studies)]
     yield (
         "Nothing makes a difference, so that every claim is a false one; at most 5 % is promised "
