@@ -54,9 +54,9 @@ def measure_product(shape: tuple[int, int, int], kind: str, *, repetitions: int 
     """Time one product of a shape (m images, k inputs, n outputs) in turns; `kind` is one of `KINDS`."""
     import torch
 
-    from gridstudy.fashion.products import EVERY_SHAPE, OneDNNProducts, TorchProducts
+    from gridstudy.fashion.products import OneDNNProducts, TorchProducts
 
-    onednn = OneDNNProducts("onednn", EVERY_SHAPE, linear_pointwise=torch.ops.mkldnn._linear_pointwise.default)
+    onednn = OneDNNProducts("onednn", 0, linear_pointwise=torch.ops.mkldnn._linear_pointwise.default)
     sides = [_prepare(products, shape, kind) for products in (TorchProducts(), onednn)]
     n_operations = 2 * shape[0] * shape[1] * shape[2]
     for side in sides:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 
 from gridstudy.fashion.network import MLP
+from gridstudy.fashion.optimizers import find_gradient
 from gridstudy.fashion.products import Products, choose_products
 
 _nll_loss_forward = torch.ops.aten.nll_loss_forward.default
@@ -22,7 +23,7 @@ _IGNORE_NOTHING = -100
 class CrossEntropyGradients:
     """Computes the mean cross entropy of a batch and leaves its gradients in the parameters' `grad`, overwriting them.
 
-    Every parameter must have a `grad` of its own shape. Parameters may move in memory only before this is made.
+    Neither parameters nor their `grad` may be replaced after this is made; a call may move a `grad` in memory.
     By default the products are those that `choose_products` chooses for the parameters' device.
     """
 
@@ -31,8 +32,8 @@ class CrossEntropyGradients:
         self._weights = [layer.weight.detach() for layer in layers]
         self._transposed = [weight.t() for weight in self._weights]
         self._biases = [layer.bias.detach() for layer in layers]
-        self._weight_gradients = [_gradient(layer.weight) for layer in layers]
-        self._bias_gradients = [_gradient(layer.bias) for layer in layers]
+        self._weight_gradients = [find_gradient(layer.weight) for layer in layers]
+        self._bias_gradients = [find_gradient(layer.bias) for layer in layers]
         device = self._weights[0].device
         self._one = torch.ones((), device=device)
         self._products = products or choose_products(device)
@@ -62,9 +63,3 @@ class CrossEntropyGradients:
             torch.sum(gradient, 0, out=self._bias_gradients[i])
             if i:
                 gradient = _relu_backward(self._products.by_input(gradient, self._weights[i]), inputs[i], 0)
-
-
-def _gradient(parameter: torch.Tensor) -> torch.Tensor:
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(parameter)
-    return parameter.grad

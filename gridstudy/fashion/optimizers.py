@@ -1,4 +1,4 @@
-"""The optimizers of the study: torch's kernels on all parameters as one vector.
+"""The optimizers of the study: torch's kernels on all parameters at once.
 
 Each gives the bits of the torch.optim class of its name, fused where torch has such a kernel, without what that class
 does around the kernel: for small networks that is a fifth of an update, and its first step imports torch's compiler.
@@ -15,18 +15,20 @@ from torch import nn
 EPSILON = 1e-8
 
 
-class FlatOptimizer:
-    """Updates parameters and keeps their moments as one vector each; the parameters become views of that vector.
+class Optimizer:
+    """Updates parameters by the gradients in their `grad`, which it makes where there is none.
 
     mltrainer calls it as an optimizer class and reads the learning rate from `param_groups`.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float) -> None:
+        parameters = list(parameters)
         self.param_groups = [{"lr": lr}]
-        self._values, self._gradient = flatten_parameters(list(parameters))
+        self._values = [parameter.detach() for parameter in parameters]
+        self._gradients = [find_gradient(parameter) for parameter in parameters]
 
     def step(self) -> None:
-        """Update the parameters by the gradients in their `grad`, with subnormal numbers taken as zero.
+        """Update the parameters, with subnormal numbers taken as zero.
 
         The moments of weights whose gradient stays at zero, such as those of pixels at the border, decay below 1e-38
         within 800 updates. Processors take many times as long over such numbers, which are too small to move a weight.
@@ -41,11 +43,11 @@ class FlatOptimizer:
     def _update_parameters(self) -> None:
         raise NotImplementedError
 
-    def _zeros(self) -> torch.Tensor:
-        return torch.zeros_like(self._values)
+    def _zeros(self) -> list[torch.Tensor]:
+        return [torch.zeros_like(values) for values in self._values]
 
 
-class SGD(FlatOptimizer):
+class SGD(Optimizer):
     """torch.optim.SGD with `fused`."""
 
     def __init__(
@@ -55,9 +57,9 @@ class SGD(FlatOptimizer):
         self._is_first_step = momentum > 0
         self._update = partial(
             torch._fused_sgd_,
-            [self._values],
-            [self._gradient],
-            [self._zeros()] if momentum else [],
+            self._values,
+            self._gradients,
+            self._zeros() if momentum else [],
             lr=lr,
             weight_decay=weight_decay,
             momentum=momentum,
@@ -71,22 +73,22 @@ class SGD(FlatOptimizer):
         self._is_first_step = False
 
 
-class Adam(FlatOptimizer):
+class Adam(Optimizer):
     """torch.optim.Adam with `fused`."""
 
     kernel: Callable[..., None] = staticmethod(torch._fused_adam_)
 
     def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float = 0.0) -> None:
         super().__init__(parameters, lr=lr)
-        self._n_steps = torch.zeros((), device=self._values.device)
+        self._n_steps = torch.zeros((), device=self._values[0].device)
         self._update = partial(
             self.kernel,
-            [self._values],
-            [self._gradient],
-            [self._zeros()],
-            [self._zeros()],
+            self._values,
+            self._gradients,
+            self._zeros(),
+            self._zeros(),
             [],
-            [self._n_steps],
+            [self._n_steps] * len(self._values),
             lr=lr,
             beta1=0.9,
             beta2=0.999,
@@ -107,7 +109,7 @@ class AdamW(Adam):
     kernel = staticmethod(torch._fused_adamw_)
 
 
-class RMSprop(FlatOptimizer):
+class RMSprop(Optimizer):
     """torch.optim.RMSprop."""
 
     smoothing = 0.99
@@ -115,28 +117,24 @@ class RMSprop(FlatOptimizer):
     def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float = 0.0) -> None:
         super().__init__(parameters, lr=lr)
         self._lr, self._weight_decay = lr, weight_decay
-        self._square_average = self._zeros()
+        self._square_averages = self._zeros()
 
     def _update_parameters(self) -> None:
-        gradient = self._gradient
+        gradients = self._gradients
         if self._weight_decay:
-            gradient = gradient.add(self._values, alpha=self._weight_decay)
-        self._square_average.mul_(self.smoothing).addcmul_(gradient, gradient, value=1 - self.smoothing)
-        scale = self._square_average.sqrt().add_(EPSILON)
-        self._values.addcdiv_(gradient, scale, value=-self._lr)
+            gradients = list(torch._foreach_add(gradients, self._values, alpha=self._weight_decay))
+        torch._foreach_mul_(self._square_averages, self.smoothing)
+        torch._foreach_addcmul_(self._square_averages, gradients, gradients, value=1 - self.smoothing)
+        scales = torch._foreach_sqrt(self._square_averages)
+        torch._foreach_add_(scales, EPSILON)
+        torch._foreach_addcdiv_(self._values, gradients, scales, value=-self._lr)
 
 
-OPTIMIZERS: Mapping[str, type[FlatOptimizer]] = {"SGD": SGD, "Adam": Adam, "AdamW": AdamW, "RMSprop": RMSprop}
+OPTIMIZERS: Mapping[str, type[Optimizer]] = {"SGD": SGD, "Adam": Adam, "AdamW": AdamW, "RMSprop": RMSprop}
 
 
-def flatten_parameters(parameters: list[nn.Parameter]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Move parameters and their gradients, set to zero, into one vector each, of which they become views."""
-    values = torch.cat([p.detach().reshape(-1) for p in parameters])
-    gradient = torch.zeros_like(values)
-    sizes = [p.numel() for p in parameters]
-    for parameter, its_values, its_gradient in zip(
-        parameters, torch.split(values, sizes), torch.split(gradient, sizes), strict=True
-    ):
-        parameter.data = its_values.view_as(parameter)
-        parameter.grad = its_gradient.view_as(parameter)
-    return values, gradient
+def find_gradient(parameter: torch.Tensor) -> torch.Tensor:
+    """The parameter's `grad`, made of zeros where there is none."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad

@@ -2,7 +2,7 @@
 
 On x86 torch's float32 products go through MKL, which leaves the AVX-512 of AMD's processors unused. torch also ships
 oneDNN, which uses it. Neither library is faster everywhere, so `MEASURED` says which one to use on which processor and
-for which shapes. Nothing is timed at run time, so one machine always computes the same bits.
+from which size on. Nothing is timed at run time, so one machine always computes the same bits.
 """
 
 from __future__ import annotations
@@ -23,42 +23,34 @@ LinearPointwise = Callable[
 """oneDNN's product as torch offers it: inputs (m, k), weight (n, k), bias (n,), and a function to apply -> (m, n)."""
 
 PRODUCTS_VARIABLE = "GRIDSTUDY_PRODUCTS"
-"""Overrides the choice: `torch`, `onednn` (with the shapes of the row for AMD Zen 5), or `auto`, the default."""
+"""Overrides the choice: `torch`, `onednn` (for the sizes of AMD Zen 5), or `auto`, the default."""
 
 _EPSILON = torch.finfo(torch.float32).eps
 
 
 @dataclass(frozen=True)
-class Shapes:
-    """The products for which oneDNN is the faster library, by their number of multiplications.
-
-    A call of oneDNN costs about 10 us more than one of torch, and a product by weight must be copied into the gradient.
-    """
-
-    least_multiplications: int
-    least_multiplications_by_weight: int
-
-
-@dataclass(frozen=True)
 class Row:
-    """A processor on which both libraries were measured; without `onednn` torch's path is the faster at every shape."""
+    """A processor on which both libraries were measured.
+
+    oneDNN is faster from `least_multiplications` on, since a call costs about 10 us more than one of torch. None means
+    that torch is faster at every shape.
+    """
 
     name: str
     vendor: str
     family: str
     has_avx512: bool
-    onednn: Shapes | None
+    least_multiplications: int | None
     measured: str
 
 
-EVERY_SHAPE = Shapes(least_multiplications=0, least_multiplications_by_weight=0)
-ZEN_5_SHAPES = Shapes(least_multiplications=1_100_000, least_multiplications_by_weight=4_000_000)
+LEAST_ON_ZEN_5 = 1_100_000
 MEASURED = (
     Row(
-        "AMD Zen 5", "AuthenticAMD", "26", True, ZEN_5_SHAPES,
+        "AMD Zen 5", "AuthenticAMD", "26", True, LEAST_ON_ZEN_5,
         "2-core EPYC, torch 2.13. One core, GFLOP/s, torch / oneDNN, forward: (1000, 784, 256) 101 / 208, "
         "(64, 784, 256) 104 / 191, (64, 256, 256) 103 / 155, (16, 784, 256) 86 / 121. Even at 1.05 million "
-        "multiplications forward and by input, as at (64, 128, 128), and at 3.2 million by weight.",
+        "multiplications, as at (64, 128, 128).",
     ),
     Row(
         "AMD Zen 3", "AuthenticAMD", "25", False, None,
@@ -93,37 +85,40 @@ class TorchProducts:
 
     @staticmethod
     def by_weight(gradient: torch.Tensor, inputs: torch.Tensor, *, out: torch.Tensor) -> None:
-        """Gradient by the outputs (m, n) and inputs (m, k) -> gradient by the weight (n, k), written to `out`."""
+        """Gradient by the outputs (m, n) and inputs (m, k) -> gradient by the weight (n, k), left in `out`."""
         torch.mm(gradient.t(), inputs, out=out)
 
 
 class OneDNNProducts:
-    """oneDNN's products for some shapes, torch's for the others; float32 tensors on the CPU.
+    """oneDNN's products from `least_multiplications` on, torch's below; float32 tensors on the CPU.
 
     ReLU is left to torch: the one that oneDNN can add to a product turns NaN into 0, which hides a divergence.
     """
 
-    def __init__(self, name: str, shapes: Shapes, *, linear_pointwise: LinearPointwise) -> None:
+    def __init__(self, name: str, least_multiplications: int, *, linear_pointwise: LinearPointwise) -> None:
         self.name = name
-        self._shapes = shapes
+        self._least = least_multiplications
         self._linear_pointwise = linear_pointwise
 
     def linear(self, bias: torch.Tensor, inputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """Bias (n,), inputs (m, k) and weight (k, n) -> outputs (m, n)."""
-        if inputs.numel() * len(bias) >= self._shapes.least_multiplications:
+        if inputs.numel() * len(bias) >= self._least:
             return self._linear_pointwise(inputs, weight.t(), bias, "none", [], "")
         return torch.addmm(bias, inputs, weight)
 
     def by_input(self, gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """Gradient by the outputs (m, n) and weight (n, k) -> gradient by the inputs (m, k)."""
-        if weight.numel() * len(gradient) >= self._shapes.least_multiplications:
+        if weight.numel() * len(gradient) >= self._least:
             return self._linear_pointwise(gradient, weight.t(), None, "none", [], "")
         return torch.mm(gradient, weight)
 
     def by_weight(self, gradient: torch.Tensor, inputs: torch.Tensor, *, out: torch.Tensor) -> None:
-        """Gradient by the outputs (m, n) and inputs (m, k) -> gradient by the weight (n, k), written to `out`."""
-        if out.numel() * len(inputs) >= self._shapes.least_multiplications_by_weight:
-            out.copy_(self._linear_pointwise(gradient.t(), inputs.t(), None, "none", [], ""))
+        """Gradient by the outputs (m, n) and inputs (m, k) -> gradient by the weight (n, k), left in `out`.
+
+        oneDNN cannot write to a given tensor, so `out` takes over the memory of the product. It must not be a view.
+        """
+        if out.numel() * len(inputs) >= self._least:
+            out.data = self._linear_pointwise(gradient.t(), inputs.t(), None, "none", [], "")
         else:
             torch.mm(gradient.t(), inputs, out=out)
 
@@ -159,18 +154,18 @@ def select_products(
         raise StudyError(f"unknown {PRODUCTS_VARIABLE} {choice!r}; choose from auto, torch, onednn")
     row = find_row(processor)
     if choice == "onednn":
-        name, shapes = f"onednn ({PRODUCTS_VARIABLE})", ZEN_5_SHAPES
-    elif choice == "auto" and row and row.onednn and not relevant_environment(environment):
-        name, shapes = f"onednn ({row.name})", row.onednn
+        name, least = f"onednn ({PRODUCTS_VARIABLE})", LEAST_ON_ZEN_5
+    elif choice == "auto" and row and row.least_multiplications and not relevant_environment(environment):
+        name, least = f"onednn ({row.name})", row.least_multiplications
     else:
         return TorchProducts()
     try:
         linear_pointwise = find_linear_pointwise()
-        _compare_with_torch(OneDNNProducts(name, EVERY_SHAPE, linear_pointwise=linear_pointwise))
+        _compare_with_torch(OneDNNProducts(name, 0, linear_pointwise=linear_pointwise))
     except Exception as error:  # whatever another build of torch raises, its own products remain
         reason = str(error).partition("\n")[0] or type(error).__name__
         return TorchProducts(f"torch (oneDNN refused: {reason})")
-    return OneDNNProducts(name, shapes, linear_pointwise=linear_pointwise)
+    return OneDNNProducts(name, least, linear_pointwise=linear_pointwise)
 
 
 def _find_linear_pointwise() -> LinearPointwise:

@@ -31,7 +31,7 @@ from gridstudy.fashion.data import PreparedData, Split, Splits, index_batches, o
 from gridstudy.fashion.gradients import CrossEntropyGradients
 from gridstudy.fashion.lean_mltrainer import Accuracy, Reporter, ReportTypes, Trainer, TrainerSettings
 from gridstudy.fashion.network import MLP
-from gridstudy.fashion.optimizers import OPTIMIZERS, FlatOptimizer
+from gridstudy.fashion.optimizers import OPTIMIZERS, Optimizer
 from gridstudy.fashion.products import Products, choose_products, describe_products
 from gridstudy.fashion.space import HYPERPARAMETERS, N_CLASSES, layer_widths
 from gridstudy.records.tables import load_plans
@@ -76,7 +76,7 @@ class _StudyTrainer(Trainer):
 
 def train_steps(
     gradients: CrossEntropyGradients,
-    optimizer: FlatOptimizer,
+    optimizer: Optimizer,
     batches: Iterable[tuple[torch.Tensor, torch.Tensor]],
     *,
     n_steps: int,
