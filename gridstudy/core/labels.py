@@ -84,5 +84,4 @@ def _shown(values: Mapping[str, Value] | Configuration, name: str, description: 
 
 
 def _named(values: Mapping[str, Value] | Configuration, name: str, description: Description) -> str:
-    title = description[name].title if _known(name, description) else name
-    return f"{title} {_shown(values, name, description)}"
+    return f"{description.title(name)} {_shown(values, name, description)}"

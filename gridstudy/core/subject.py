@@ -228,8 +228,12 @@ class Description:
     class_names: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Hyperparameter:
-        """The hyperparameter of this name; one that the description does not know is shown as it is."""
+        """The hyperparameter of this name; KeyError where the description does not know it."""
         for hyperparameter in self.hyperparameters:
             if hyperparameter.name == name:
                 return hyperparameter
         raise KeyError(name)
+
+    def title(self, name: str) -> str:
+        """What sentences and figures call a hyperparameter: its label, or the name where there is none."""
+        return next((h.title for h in self.hyperparameters if h.name == name), name)

@@ -292,7 +292,7 @@ def interaction_figures(estimate: ExperimentEstimate, cells: pd.DataFrame, study
         unstable = [f"{n_unstable} unstable cells left out"] * bool(n_unstable)
         yield Figure(
             f"interaction_{plain_name(name)}{suffix}", "interaction",
-            f"Does the effect of {along.title} depend on {split.title}?",
+            f"Do {along.title} and {split.title} interact?",
             caption(estimate, study, "each panel shows one line with its intervals and the others pale behind it",
                     "parallel lines would mean no interaction", *unstable),
             f"{study.description.objective.label.capitalize()} against {lines.scale.title}, a panel for each of "

@@ -24,6 +24,7 @@ from gridstudy.reporting.phrases import (
     span,
 )
 from gridstudy.statistics.findings import CONFIDENCE_PERCENT, Findings, n_cheaper_searches
+from gridstudy.statistics.interactions import JOIN
 from gridstudy.statistics.questions import (
     CoarseGrid,
     EpochGain,
@@ -52,8 +53,12 @@ def arm(findings: Findings, experiment: str, configuration: str) -> str:
 
 def axis(findings: Findings, name: str) -> str:
     """The title of a hyperparameter."""
-    titles = {h.name: h.title for h in findings.description.hyperparameters}
-    return titles.get(name, name)
+    return findings.description.title(name)
+
+
+def term_words(findings: Findings, term: str) -> Prose:
+    """The hyperparameters of an interaction by their titles: `learning rate and batch size`."""
+    return enumeration([plain(axis(findings, name)) for name in term.split(JOIN)])
 
 
 def gain(findings: Findings, interval: Interval, *, signed: bool = True) -> Prose:
@@ -75,20 +80,19 @@ def interaction_sentence(findings: Findings) -> Prose:
     survive = of(len(found.survivors), found.n_tested, "interaction")
     return Prose(
         f"{survive} tested {'is' if len(found.survivors) == 1 else 'are'} significant after Holm's correction. The "
-        f"largest is {code(first.term)} in {code(first.experiment)}. "
+        f"largest is that of {term_words(findings, first.term)} in {code(first.experiment)}. "
         + (direction(findings, first) or f"Its omega squared is {percent(first.omega_squared)}.")
     )
 
 
 def interaction_items(findings: Findings) -> list[Prose]:
     """A line for each interaction that was found."""
-    return [
-        Prose(
-            f"{code(found.term)} in {code(found.experiment)} (omega squared {percent(found.omega_squared)}, noise "
-            f"{percent(found.noise_share)}, {p_value(found.p_holm)}). {direction(findings, found)}"
-        )
-        for found in findings.answers.interactions.survivors
-    ]
+    items = []
+    for found in findings.answers.interactions.survivors:
+        size = f"omega squared {percent(found.omega_squared)}, noise {percent(found.noise_share)}"
+        where = f"{code(found.experiment)}, {term_words(findings, found.term)}"
+        items.append(Prose(f"{where} ({size}, {p_value(found.p_holm)}). {direction(findings, found)}"))
+    return items
 
 
 def direction(findings: Findings, interaction: Interaction) -> Prose:
@@ -102,23 +106,23 @@ def direction(findings: Findings, interaction: Interaction) -> Prose:
 
 
 def effect_phrase(findings: Findings, effect: SimpleEffect) -> Prose:
-    """What one step brings at one value of the other axis: `gains 3.6 points [2.9, 4.2] with batch size 16`."""
+    """What one step brings at one value of the other axis: `gains 3.6 points [2.9, 4.2] at batch size = 16`."""
     value, low, high = effect.gain
     word, size = ("gains", (value, low, high)) if value >= 0 else ("loses", (-value, -high, -low))
-    at = f"{plain(axis(findings, effect.other))} {_value(findings, effect.other, effect.at)}"
-    return Prose(f"{word} {difference(objective_of(findings), *size, signed=False)} with {at}")
+    at = f"{plain(axis(findings, effect.other))} = {_value(findings, effect.other, effect.at)}"
+    return Prose(f"{word} {difference(objective_of(findings), *size, signed=False)} at {at}")
 
 
 def _value(findings: Findings, name: str, value: Value) -> Prose:
     return code(label_values({name: value}, findings.description))
 
 
-def interaction_rows(interactions: pd.DataFrame) -> list[dict[str, object]]:
+def interaction_rows(findings: Findings, interactions: pd.DataFrame) -> list[dict[str, object]]:
     """The analysis of variance, a row per term."""
     return [
         {
             "experiment": code(row["experiment"]),
-            "term": code(row["term"]),
+            "term": code(JOIN.join(axis(findings, name) for name in str(row["term"]).split(JOIN))),
             "n": f"{row['n']:.0f}",
             "omega squared": percent_cell(row["omega_squared"]) or plain(row["label"]),
             "noise": percent_cell(row["noise_share"]),

@@ -39,6 +39,7 @@ from gridstudy.reporting.verdict_sentences import (
 from gridstudy.statistics.comparisons import POWER
 from gridstudy.statistics.estimates import ExperimentEstimate
 from gridstudy.statistics.findings import CONFIDENCE_PERCENT, UNEQUAL_PERCENT
+from gridstudy.statistics.flags import SEARCH_EDGE
 from gridstudy.statistics.noise import NoiseFloor
 
 MOST_ROWS = 12
@@ -178,7 +179,13 @@ def flag_sentences(e: ExperimentEstimate) -> Prose:
     for name, flags in zip(e.summary["configuration"], e.summary["flags"], strict=True):
         for flag in filter(None, flags.split("; ")):
             by_flag.setdefault(flag, []).append(name)
-    return Prose("; ".join(f"{plain(flag)}: {labels(e, names)}" for flag, names in by_flag.items()))
+    return Prose("; ".join(f"{_flag_words(e, flag)}: {labels(e, names)}" for flag, names in by_flag.items()))
+
+
+def _flag_words(e: ExperimentEstimate, flag: str) -> Prose:
+    """A flag as the tables have it, with the title of a hyperparameter that it names: `search edge in batch size`."""
+    words, _, axis = flag.partition(": ")
+    return plain(f"{words} in {e.plan.description.title(axis)}" if words == SEARCH_EDGE and axis else flag)
 
 
 def budget_sentences(e: ExperimentEstimate) -> Prose:
@@ -212,14 +219,9 @@ def _repair(e: ExperimentEstimate, other: ExperimentEstimate) -> Prose:
     shown = ", ".join(means[:MOST_ARMS] + ["…"] * (len(means) > MOST_ARMS))
     where = code(other.experiment.name)
     if tuned:
-        axes = enumeration([*map(plain, map(_title(e), tuned))])
+        axes = enumeration([*map(plain, map(e.plan.description.title, tuned))])
         return Prose(f"The fair comparison is {where}, with {axes} tuned for each arm ({shown}).")
     return Prose(f"The comparison at equal {enumeration([*map(plain, equal)])} is {where} ({shown}).")
-
-
-def _title(e: ExperimentEstimate) -> Any:
-    titles = {h.name: h.title for h in e.plan.description.hyperparameters}
-    return lambda name: titles.get(name, name)
 
 
 def missing_sentence(e: ExperimentEstimate) -> Prose:
@@ -237,7 +239,7 @@ def fixed_sentence(e: ExperimentEstimate) -> Prose:
     """The caveat of every conclusion: what was not varied."""
     if not e.experiment.configurations:
         return Prose("")
-    title, known = _title(e), {h.name: h for h in e.plan.description.hyperparameters}
+    title, known = e.plan.description.title, {h.name: h for h in e.plan.description.hyperparameters}
     values = ", ".join(
         f"{title(name)} {known[name].format(value) if name in known else value}"
         for name, value in e.experiment.fixed.items()

@@ -152,10 +152,13 @@ def answer_items(findings: Findings) -> list[Prose]:
 
 
 def verdict_overview(findings: Findings) -> Prose:
-    """How many hypotheses got which verdict, with the names of those that are not supported."""
+    """How many hypotheses got which verdict, with the names of those that are not supported unless all are alike."""
     verdicts = [e.verdict for e in study_experiments(findings) if e.verdict]
     if not verdicts:
         return Prose("No experiment has a hypothesis to judge.")
+    if len({v.verdict for v in verdicts}) == 1:
+        which = {1: "The hypothesis", 2: "Both hypotheses"}.get(len(verdicts), f"All {len(verdicts)} hypotheses")
+        return Prose(f"{which} {VERDICT_WORDS[verdicts[0].verdict][len(verdicts) > 1]}.")
     groups = []
     for word, said in VERDICT_WORDS.items():
         if found := [code(v.experiment) for v in verdicts if v.verdict == word]:
@@ -172,8 +175,8 @@ def next_sentence(findings: Findings) -> Prose:
         race = "Rerun the study with `--until recommended` to add seeds until a setting can be recommended."
         return Prose(race if unresolved_experiments(findings) else "")
     sizes = sorted({v.next_look for v in waiting})
-    looks = [f"{n} seeds ({', '.join(code(v.experiment) for v in waiting if v.next_look == n)})" for n in sizes]
-    return Prose(f"The next look is at {enumeration(looks)}: rerun the study with `--until-decided`.")
+    looks = "The next looks are" if len(sizes) > 1 else "The next look is"
+    return Prose(f"{looks} at {enumeration([*map(str, sizes)])} seeds: rerun the study with `--until-decided`.")
 
 
 # --- the data ------------------------------------------------------------------------------------------------------

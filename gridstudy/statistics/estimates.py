@@ -257,7 +257,7 @@ def _evidence(draft: ExperimentEstimate, trials: pd.DataFrame, *, size: int) -> 
         family=", ".join(experiment.family) or OTHER_FAMILY, family_size=size,
         diverged=diverged_seeds(trials, experiment), assumed_sd=draft.noise.assumed_difference_sd,
         assumed_source=draft.noise.source, hypothesis_changed=bool(draft.superseded),
-        nuisance=", ".join(experiment.nuisance),
+        nuisance=" and ".join(draft.plan.description.title(name) for name in experiment.nuisance),
     )  # fmt: skip
 
 

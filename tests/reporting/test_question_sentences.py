@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from gridstudy.reporting.question_sentences import gain_phrase, gain_word, quadratic_sentence
-from gridstudy.statistics.questions import EpochGain, Interval, QuadraticFit
+from gridstudy.reporting.question_sentences import direction, gain_phrase, gain_word, quadratic_sentence, term_words
+from gridstudy.statistics.questions import EpochGain, Interaction, Interval, QuadraticFit, SimpleEffect
 from tests.reports import study_findings
 
 
@@ -24,3 +24,17 @@ def test_gains_and_quadratics_in_words() -> None:
     assert "peaks at 48 [40, 60]" in quadratic_sentence(findings, fit)
     assert "less than the seeds can resolve" in quadratic_sentence(findings, fit)
     assert "has no peak inside the grid" in quadratic_sentence(findings, replace(fit, optimum=Interval(math.nan)))
+
+
+def test_an_interaction_names_hyperparameters_by_their_labels() -> None:
+    findings = study_findings()
+    effects = tuple(
+        SimpleEffect("learning_rate", 1e-4, 1e-2, "batch_size", at, 5, Interval(gain, gain - 0.01, gain + 0.01))
+        for at, gain in ((16, -0.035), (128, 0.084))
+    )
+    found = Interaction("rates", "learning_rate x batch_size", 0.3, 0.1, 0.01, effects)
+    assert term_words(findings, found.term) == "learning rate and batch size"
+    assert direction(findings, found) == (
+        "Changing learning rate from `1e-4` to `1e-2` loses 3.5 points [2.5, 4.5] at batch size = `16` and gains 8.4 "
+        "points [7.4, 9.4] at batch size = `128`."
+    )

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from gridstudy.reporting.result_sentences import (
+    flag_sentences,
     lead_sentence,
     noise_sentences,
     ranking_sentences,
@@ -35,6 +36,13 @@ def test_rankings_in_words(epochs: ExperimentEstimate) -> None:
     assert "No arm can be ranked" in ranking_sentences(replace(epochs, best=None), 0.005)
     assert "One arm can be ranked" in ranking_sentences(replace(epochs, runner_up=None), 0.005)
     assert "cannot be estimated yet" in lead_sentence(replace(epochs, winners_curse=math.nan))
+
+
+def test_a_flag_names_a_hyperparameter_by_its_label(epochs: ExperimentEstimate) -> None:
+    flagged = epochs.summary.assign(flags="search edge: batch_size; still improving")
+    words = flag_sentences(replace(epochs, summary=flagged))
+    assert words.startswith("search edge in batch size: ")
+    assert "; still improving: " in words
 
 
 def test_a_long_table_says_how_many_rows_it_has(epochs: ExperimentEstimate) -> None:

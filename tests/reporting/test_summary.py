@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from gridstudy.core.subject import Objective
+from gridstudy.records.verdicts import CANNOT_TELL
 from gridstudy.reporting.summary import confirmed_line, first_screen, verdict_overview
 from tests.reports import find, study_findings
 from tests.tables import make_records
@@ -38,6 +40,15 @@ def test_the_overview_counts_each_verdict() -> None:
         == 4
     )
     assert "`epochs`" in text
+
+
+def test_the_overview_names_no_hypothesis_where_all_got_the_same_verdict() -> None:
+    findings = study_findings()
+    judged = [e for e in findings.experiments if e.verdict]
+    for n, words in ((1, "The hypothesis is"), (2, "Both hypotheses are"), (3, "All 3 hypotheses are")):
+        alike = [replace(e, verdict=replace(e.verdict, verdict=CANNOT_TELL)) for e in judged[:n]]
+        estimates = replace(findings.estimates, experiments=tuple(alike))
+        assert verdict_overview(replace(findings, estimates=estimates)) == f"{words} undecided."
 
 
 def test_a_confirmation_without_complete_trials_says_so() -> None:

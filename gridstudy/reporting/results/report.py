@@ -46,7 +46,7 @@ def write_results(findings: ResultFindings, folder: Path, *, format: str) -> lis
         write_atomic(folder / "report.html", make_html(text, folder, points=points).encode())
     except OSError as error:
         raise StudyError(f"cannot write {error.filename or folder}: {error.strerror or error}") from None
-    more = " and rerun.csv" if len(findings.estimates.rerun) else ""
+    more = ", rerun.csv" if len(findings.estimates.rerun) else ""
     drawn = count(len(figures), "figure")
     return [f"wrote report.md, report.html, {len(paths)} tables{more} and {drawn} to {folder.resolve()}"]
 
