@@ -48,7 +48,7 @@ def run(
         n_workers=workers, device=device, warn=console.warn,
     )  # fmt: skip
     study.check_options()
-    return study.run(progress=lambda _: console.choose_progress(study.experiments_run, study.description))
+    return study.run(progress=lambda *_: console.choose_progress(study.experiments_run, study.description))
 
 
 def _source_of(subject: Subject | str | Path | None) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gridstudy.running import console
@@ -35,8 +35,11 @@ def resolution(study: StudyRun, planned: Sequence[PlannedTrial]) -> str:
     return console.describe_resolution(n_seeds, paired, unpaired, source, study.subject.objective)
 
 
-def print_looks(decision: Decision, *, most_seeds: int) -> None:
-    """The looks of each experiment, the next one, how many arms take part in it, and the trials that all may take."""
+def print_looks(decision: Decision, *, most_seeds: int, seconds: Mapping[str, float], n_workers: int) -> None:
+    """The looks of each experiment, the next one, how many arms take part in it, and what all may take.
+
+    `seconds` are those of a trial by configuration; without them no time is told.
+    """
     from gridstudy.statistics.standing import plan_schedule
 
     needs = {need.experiment: need for need in decision.needs}
@@ -52,6 +55,14 @@ def print_looks(decision: Decision, *, most_seeds: int) -> None:
         rows, "experiment", "looks at seeds", "so far", "next look", "arms", right=("next look", "arms")
     )
     console.print_result(f"look by look: {decision.in_words()}")
+    left = decision.left
+    if decision.needs and seconds:
+        expected_s, most_s = (
+            sum(seconds[name] * n for name, n in trials.items()) for trials in (left.expected_trials, left.most_trials)
+        )
+        console.print_time_of_looks(
+            expected_s=None if left.expected is None else expected_s, most_s=most_s, n_workers=n_workers
+        )
 
 
 def print_outcome(decision: Decision) -> None:

@@ -219,7 +219,9 @@ def _train(study: StudyRun) -> int:
     if note := describe_binding():
         study.warn(note)
     summary = study.run(
-        progress=lambda looks: console.choose_progress(study.experiments, study.description, looks=looks),
+        progress=lambda looks, later: console.choose_progress(
+            study.experiments, study.description, looks=looks, later=later
+        ),
         announce=console.print_setting, report=console.print_line,
     )  # fmt: skip
     console.print_summary(summary, study.experiments, study.logdir, study.description)
@@ -237,11 +239,12 @@ def _show_plan(study: StudyRun) -> int:
     device, reason = study.choose_device()
     console.print_setting(study.data, device=device, reason=reason, n_workers=study.count_workers(device))
     planned = study.plan()
+    seconds, n_workers = study.estimate_seconds(planned, device), study.count_workers(device) or 1
     console.print_plan(
         planned, study.experiments_run, description=study.description, resolution=outcome.resolution(study, planned),
-        seconds=study.estimate_seconds(planned, device), n_workers=study.count_workers(device) or 1,
-        until=bool(study.until),
+        seconds=seconds, n_workers=n_workers, until=bool(study.until),
     )  # fmt: skip
     if study.until:
-        outcome.print_looks(study.decide(keep=False), most_seeds=study.most_seeds)
+        by_name = {configuration.name: s for configuration, s in seconds.items()}
+        outcome.print_looks(study.decide(keep=False), most_seeds=study.most_seeds, seconds=by_name, n_workers=n_workers)
     return COMPLETE

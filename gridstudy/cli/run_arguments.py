@@ -96,7 +96,11 @@ def build_parser(command: str = "python grid_search_experiments.py") -> argparse
         help="override a fixed hyperparameter; the experiment gets its own name; repeatable")  # fmt: skip
     add("--confirm", action="store_true",
         help="rerun the configurations that may be the best on as many fresh seeds, 1000 and up")  # fmt: skip
-    add("--dry-run", action="store_true", help="show every trial, the budgets and the estimated time; train nothing")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="show the trials left, the budgets and the estimated time; train nothing",
+    )
     add("--ask", action="store_true", help="show what is missing and how long it takes, and ask before training it")
     add("--list", action="store_true", help="list the experiments; with names, show their details")
     add("--status", action="store_true",

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from gridstudy.running.until import Need, Part
     from gridstudy.statistics.decisions import Decision
 
+    Display = Callable[[str, Sequence[Part]], Progress]
+
 N_WORKERS_ON_GPU = 4
 
 
@@ -187,12 +189,13 @@ class StudyRun:
     # --- the run
 
     def run(
-        self, *, progress: Callable[[str], Progress], announce: Callable[..., None] | None = None,
+        self, *, progress: Display, announce: Callable[..., None] | None = None,
         report: Callable[[str], None] = lambda words: None,
     ) -> Summary:  # fmt: skip
         """Train what is missing and return what is there at the end.
 
-        `progress` makes the display of a round of trials, which shows a line on the looks; `report` gets the same line.
+        `progress` makes the display of a round of trials from a line on the looks and, after the first round, the parts
+        that the round trains; `report` gets the same line.
         """
         from gridstudy.running.lock import lock_logdir
 
@@ -207,7 +210,7 @@ class StudyRun:
             if announce is not None:
                 announce(data, device=device, reason=reason, n_workers=self.count_workers(device))
             if not self.until:
-                return self._run_round(planned, self._record, device=device, lock=lock, progress=progress(""))
+                return self._run_round(planned, self._record, device=device, lock=lock, progress=progress("", ()))
             return self._run_until(device, lock, progress=progress, report=report)
 
     def _warn_of_other_source(self, planned: Sequence[PlannedTrial]) -> None:
@@ -252,13 +255,11 @@ class StudyRun:
 
     # --- look by look
 
-    def _run_until(
-        self, device: str, lock: Lock, *, progress: Callable[[str], Progress], report: Callable[[str], None]
-    ) -> Summary:
+    def _run_until(self, device: str, lock: Lock, *, progress: Display, report: Callable[[str], None]) -> Summary:
         from gridstudy.running.until import run_rounds
 
         deadline_s = None if self.time_limit_s is None else time.monotonic() + self.time_limit_s
-        standing = "the first look"
+        first, standing = self._first_parts, "the first look"
 
         def is_over() -> bool:
             return deadline_s is not None and time.monotonic() > deadline_s
@@ -266,7 +267,7 @@ class StudyRun:
         def run(parts: Sequence[Part]) -> Summary:
             return self._run_round(
                 self._plan_parts(parts), partial(self._record_parts, parts), device=device, lock=lock,
-                progress=progress(standing), is_over=is_over,
+                progress=progress(standing, () if parts is first else parts), is_over=is_over,
             )  # fmt: skip
 
         def ask() -> Sequence[Need]:
@@ -276,7 +277,7 @@ class StudyRun:
             report(standing)
             return decision.needs
 
-        summary = run_rounds(self._first_parts, decide=ask, run=run, is_over=is_over)
+        summary = run_rounds(first, decide=ask, run=run, is_over=is_over)
         if is_over() and not summary.failures and (summary.n_left or self.decide(keep=False).needs):
             report("the time limit is reached; rerun the same command to resume")
         planned = self._plan_parts([_whole(e, self.first_plan(e).seeds) for e in self.experiments])

@@ -24,6 +24,7 @@ from gridstudy.running.planning import PlannedTrial
 from gridstudy.running.progress import StudyTracker, format_duration
 from gridstudy.running.progress import choose_progress as _choose_progress
 from gridstudy.running.runner import N_ATTEMPTS, Summary, best_configurations
+from gridstudy.running.until import Part
 
 N_BEST = 3
 MOST_LINES = 20
@@ -44,16 +45,22 @@ def warn(message: str) -> None:
     _error().print(f"warning: {message}", style="bold yellow", soft_wrap=True)
 
 
-def choose_progress(experiments: Iterable[Experiment], description: Description, *, looks: str = "") -> StudyTracker:
+def choose_progress(
+    experiments: Iterable[Experiment], description: Description, *, looks: str = "", later: Sequence[Part] = ()
+) -> StudyTracker:
     """The progress display that this terminal can show, in which arms are called by their values.
 
-    `looks` is a line on how far a study is that goes look by look.
+    `looks` is a line on how far a study is that goes look by look. `later` are the parts that a round after the first
+    look trains: its arms are named by the experiments that need them, and none is called the best, because others
+    have fewer seeds and take no part.
     """
     names: dict[str, str] = {}
-    for experiment in experiments:
+    everything = [(experiment, {c.name for c in experiment.configurations}) for experiment in experiments]
+    for experiment, trained in [*((e, set(arms)) for e, arms, _ in later), *everything]:
         for name, label in arm_labels(experiment, description).items():
-            names.setdefault(name, f"{experiment.name} {label}")
-    return _choose_progress(_error(), description.objective, names, looks=looks)
+            if name in trained:
+                names.setdefault(name, f"{experiment.name} {label}")
+    return _choose_progress(_error(), description.objective, names, looks=looks, shows_best=not later)
 
 
 def _table(*columns: str, title: str | None = None, right: Iterable[str] = ()) -> Table:
@@ -226,21 +233,31 @@ def print_plan(
     n_workers: int,
     until: bool = False,
 ) -> None:
-    """Every trial with its state, the budget of each arm, what the seeds can resolve and the estimated time.
+    """The trials that are left, the budget of each arm, what the seeds can resolve and the estimated time.
 
     With `until`, the trials are those of the first look only.
     """
     out = _out()
-    trials = _table("trial", "state")
+    left = _table("trial", "state")
     for p in planned:
-        trials.add_row(p.trial.trial_id, p.state.value)
-    out.print(trials)
+        if p.state is not TrialState.COMPLETE:
+            left.add_row(p.trial.trial_id, p.state.value)
+    if left.row_count:
+        out.print(left)
     for experiment in experiments:
         out.print(_budget_table(experiment, description, seconds))
     _print_counts(planned)
     out.print(f"resolution: {resolution}", soft_wrap=True)
-    if seconds:
+    if seconds and left.row_count:
         out.print(_estimate(planned, seconds, n_workers, of=" of the first look" if until else ""))
+
+
+def print_time_of_looks(*, expected_s: float | None, most_s: float, n_workers: int) -> None:
+    """How long all looks take that are left, in seconds of training: as expected, where that is known, and at most."""
+    most = f"at most {format_duration(most_s / n_workers)}"
+    expected = None if expected_s is None else f"about {format_duration(expected_s / n_workers)}"
+    time = most if expected is None else expected if expected_s == most_s else f"{expected}, {most},"
+    _out().print(f"estimated time of all looks: {time} with {_workers(n_workers)}", soft_wrap=True)
 
 
 def print_work(
@@ -262,8 +279,11 @@ def _estimate(
 ) -> str:
     todo = [seconds[p.trial.configuration] for p in planned if p.state is not TrialState.COMPLETE]
     estimate = max([sum(todo) / n_workers, *todo], default=0.0)
-    workers = f"{n_workers} worker{'s' * (n_workers > 1)}"
-    return f"estimated time{of}: about {format_duration(estimate)} with {workers}, from a few timed steps"
+    return f"estimated time{of}: about {format_duration(estimate)} with {_workers(n_workers)}, from a few timed steps"
+
+
+def _workers(n: int) -> str:
+    return f"{n} worker{'s' * (n > 1)}"
 
 
 def ask(question: str) -> bool:

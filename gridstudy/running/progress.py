@@ -30,15 +30,17 @@ class StudyTracker:
     """Counts what happens to trials, and puts it into words; the displays below draw it.
 
     `names` says what each configuration is called, where that is not its own name; `looks` how far a study is that
-    goes look by look.
+    goes look by look. Only where all configurations of the study are among the trials is a best one shown.
     """
 
     def __init__(
-        self, objective: Objective | None = None, names: Mapping[str, str] | None = None, *, looks: str = ""
-    ) -> None:
+        self, objective: Objective | None = None, names: Mapping[str, str] | None = None, *, looks: str = "",
+        shows_best: bool = True,
+    ) -> None:  # fmt: skip
         self._objective = objective or Objective()
         self._names = names or {}
         self._looks = looks
+        self._shows_best = shows_best
         self.n_trials = 0
         self.n_done = 0
         self.n_failed = 0
@@ -129,7 +131,8 @@ class StudyTracker:
         failed = f", {self.n_failed} failed" if self.n_failed else ""
         done, total = self.work()
         share = f" ({done / total:.0%} of the work)" if total else ""
-        return f"{self.n_done} of {self.n_trials} trials done{share}{failed}{remaining}; best so far: {self.best()}"
+        best = f"; best so far: {self.best()}" if self._shows_best else ""
+        return f"{self.n_done} of {self.n_trials} trials done{share}{failed}{remaining}{best}"
 
     def _leave(self, trial: TrialConfig, *, is_done: bool = True) -> None:
         self.running = {trials: since for trials, since in self.running.items() if trial not in trials}
@@ -152,9 +155,9 @@ class PlainProgress(StudyTracker):
 
     def __init__(
         self, console: Console, objective: Objective | None = None, names: Mapping[str, str] | None = None, *,
-        looks: str = "",
+        looks: str = "", shows_best: bool = True,
     ) -> None:  # fmt: skip
-        super().__init__(objective, names, looks=looks)
+        super().__init__(objective, names, looks=looks, shows_best=shows_best)
         self._console = console
         self._last_line = 0.0
 
@@ -174,9 +177,9 @@ class LiveProgress(StudyTracker):
 
     def __init__(
         self, console: Console, objective: Objective | None = None, names: Mapping[str, str] | None = None, *,
-        looks: str = "",
+        looks: str = "", shows_best: bool = True,
     ) -> None:  # fmt: skip
-        super().__init__(objective, names, looks=looks)
+        super().__init__(objective, names, looks=looks, shows_best=shows_best)
         columns = TextColumn("work"), BarColumn(bar_width=None), TextColumn("{task.fields[counts]}")
         self._bar = Progress(*columns, console=console)
         self._task = self._bar.add_task("work", total=None, counts="")
@@ -202,7 +205,7 @@ class LiveProgress(StudyTracker):
         lines = [
             f"time left  {'estimating' if left is None else 'about ' + format_duration(left)}",
             f"running    {self.describe_running() or 'none'}",
-            f"best       {self.best()}",
+            *([f"best       {self.best()}"] if self._shows_best else []),
             f"failed     {self.n_failed}",
             *([f"looks      {self._looks}"] if self._looks else []),
         ]
@@ -228,10 +231,11 @@ def choose_progress(
     names: Mapping[str, str] | None = None,
     *,
     looks: str = "",
+    shows_best: bool = True,
     environment: Mapping[str, str] = os.environ,
 ) -> StudyTracker:
     """The live panel on a terminal that can show it, else plain lines; colour may be forced, the panel may not."""
     in_notebook = console.is_jupyter or any(environment.get(name) for name in NOTEBOOK_VARIABLES)
     can_draw = console.is_terminal and not console.is_dumb_terminal and (console.encoding or "").startswith("utf")
     display = LiveProgress if can_draw and console.file.isatty() and not in_notebook else PlainProgress
-    return display(console, objective, names, looks=looks)
+    return display(console, objective, names, looks=looks, shows_best=shows_best)

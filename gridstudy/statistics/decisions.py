@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -24,13 +25,16 @@ Goal = Literal["decided", "recommended"]
 class TrialsLeft:
     """How many trials are missing: as advised, with the quartiles of that advice, and at most.
 
-    `expected` is None where nothing is known to plan with; `low` then ends at the next look.
+    `expected` is None where nothing is known to plan with; `low` then ends at the next look. `expected_trials` and
+    `most_trials` have the trials by configuration.
     """
 
     low: int
     expected: int | None
     high: int
     most: int
+    expected_trials: Mapping[str, int] = field(default_factory=dict, compare=False)
+    most_trials: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def in_words(self) -> str:
         """`about 120 trials to go (80 to 300), at most 400`; `45 to 400 trials to go` before anything is known."""
@@ -121,7 +125,8 @@ def trials_left(needs: Iterable[Need], experiments: Mapping[str, ExperimentEstim
         for bound, n in zip(bounds, [*sizes, last], strict=True):
             bound.update(_lacking(e, need.configurations, int(min(max(n, need.n_seeds), last))))
     low, expected, high, most = map(len, bounds)
-    return TrialsLeft(low, expected if is_known else None, high, most)
+    by_configuration = [Counter(name for name, _ in bounds[i]) for i in (1, 3)]
+    return TrialsLeft(low, expected if is_known else None, high, most, *by_configuration)
 
 
 def _lacking(estimate: ExperimentEstimate, names: Sequence[str], n_seeds: int) -> set[tuple[str, int]]:

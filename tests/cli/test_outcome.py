@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,9 +44,22 @@ def test_the_dry_run_shows_the_looks_the_next_one_and_the_trials_to_go(run, tmp_
     assert " ".join(next(line for line in decided.splitlines() if DEPTH in line and " 6 " in line).split()) == (
         f"{DEPTH} 3 6 undecided 3 3 of 3"
     )
+    assert "estimated time of all looks: at most " in decided
     assert list(tmp_path.iterdir()) == []
     run(*command, "--until-decided")
     assert "3 6" in run(*command, "--until-decided", "--dry-run")
+
+
+def test_the_dry_run_lists_what_is_left_and_says_how_long_all_looks_should_take(run):
+    command = ["depth", "--seeds", "3", "--most-seeds", "12"]
+    run(*command[:3])
+    left = run(*command[:2], "4", "--dry-run")
+    assert "12 trials: 3 missing, 0 interrupted, 0 failed, 9 complete" in left
+    assert left.count("/seed3-") == 3
+    assert "/seed0-" not in left
+    looks = run(*command, "--until-decided", "--dry-run")
+    assert "estimated time of the first look" not in looks
+    assert re.search(r"estimated time of all looks: about \d+ s(, at most \d+ s,)? with \d+ worker", looks)
 
 
 def test_until_decided_ends_with_verdicts_looks_trials_and_the_fixed_design(run, tmp_path):

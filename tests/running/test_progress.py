@@ -147,6 +147,17 @@ def test_the_panel_shows_the_work_and_leaves_nothing_behind(make_trial):
     assert shown.endswith(("\x1b[2K", "\x1b[?25h")), repr(shown[-40:])
 
 
+def test_no_best_is_named_where_only_some_configurations_are_among_the_trials(make_trial):
+    file = Terminal()
+    panel = LiveProgress(console_on(file), looks="1 of 2 hypotheses decided", shows_best=False)
+    panel.start(n_trials=2, results=[fake_result(make_trial())], work_left=make_trial().configuration.work)
+    panel._live.refresh()
+    panel.stop()
+    assert "best" not in panel.headline()
+    assert "1 of 2 hypotheses decided" in file.getvalue()
+    assert "best" not in file.getvalue()
+
+
 @pytest.mark.slow
 def test_a_study_with_forced_colour_in_a_file_draws_nothing_over(tmp_path):
     script = Path(__file__).parents[2] / "grid_search_experiments.py"
