@@ -104,7 +104,7 @@ def experiment() -> Experiment:
 @pytest.fixture
 def make_trial(experiment: Experiment) -> Callable[..., TrialConfig]:
     def make(number: int = 0, seed: int = 0) -> TrialConfig:
-        return TrialConfig(SUBJECT.name, experiment.configurations[number], seed, IDENTITY)
+        return TrialConfig(SUBJECT.name, experiment.configurations[number], seed, IDENTITY, SUBJECT.training_version)
 
     return make
 

@@ -183,7 +183,7 @@ def test_a_whole_record_of_another_format_is_refused_and_kept(run, whole, tmp_pa
 @pytest.mark.parametrize(
     "change",
     [
-        lambda trial: replace(trial, training_version=2),
+        lambda trial: replace(trial, training_version=trial.training_version + 1),
         lambda trial: replace(trial, data=replace(trial.data, dataset_fingerprint="2" * 12)),
         lambda trial: replace(trial, data=replace(trial.data, split_fingerprint="3" * 12)),
         lambda trial: replace(trial, seed=9),
