@@ -21,7 +21,8 @@ from gridstudy.core.trial import DataIdentity, TrialConfig, TrialResult, TrialRu
 from gridstudy.fashion import sources
 from gridstudy.fashion.data import PreparedData, prepare
 from gridstudy.fashion.subject import SUBJECT
-from gridstudy.records.trials import clear_trial, trial_folder, write_result
+from gridstudy.records.attempts import place_attempt, start_attempt
+from gridstudy.records.trials import trial_folder, write_result
 from tests.fashion_mnist import TINY, idx_bytes
 
 if TYPE_CHECKING:
@@ -120,12 +121,13 @@ class FakeTrainer:
     def __call__(self, trials: tuple[TrialConfig], *, attempt: int) -> list[tuple[TrialResult, TrialRun]]:
         (trial,) = trials
         folder = trial_folder(self.logdir, trial)
-        clear_trial(folder)
+        own = start_attempt(folder, attempt=attempt)
         if attempt <= self.failing.get(trial, 0):
             raise RuntimeError("no luck")
         self.trained.append(trial)
         result, run = fake_result(trial), fake_run(attempt)
-        write_result(folder, result, run)
+        write_result(own, result, run)
+        place_attempt(own, folder)
         return [(result, run)]
 
 

@@ -243,7 +243,7 @@ class StudyRun:
             progress = self._with_mlflow(progress)
         return run_study(
             planned, logdir=self.logdir, train=train, launcher=launcher, progress=progress, check=lock.check,
-            most_together=self.subject.most_together if self.subject.train_many else 1,
+            owner=lock.token, most_together=self.subject.most_together if self.subject.train_many else 1,
             n_workers=self.count_workers(device), clock=TrialClock(self.trial_timeout_s), is_over=is_over,
         )  # fmt: skip
 
@@ -360,8 +360,9 @@ class StudyRun:
         if self.launcher == "ray":
             return self._on_ray(device, lock)
         train = partial(
-            run_trials, source=self.source, data=self.data, logdir=self.logdir, device=device, check=lock.check
-        )
+            run_trials, source=self.source, data=self.data, logdir=self.logdir, device=device, check=lock.check,
+            owner=lock.token,
+        )  # fmt: skip
         if not self.source.is_portable:
             from gridstudy.running.launchers import InProcessLauncher
 

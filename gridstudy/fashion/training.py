@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from loguru import logger
 from tensorboard.plugins.hparams import summary_v2 as hparams
+from tomlserializer import TOMLSerializer
 from torch import nn
 from torch.utils.tensorboard.writer import SummaryWriter
 
@@ -34,6 +35,7 @@ from gridstudy.fashion.network import MLP
 from gridstudy.fashion.optimizers import OPTIMIZERS, Optimizer
 from gridstudy.fashion.products import Products, choose_products, describe_products
 from gridstudy.fashion.space import HYPERPARAMETERS, N_CLASSES, layer_widths
+from gridstudy.records.attempts import place_of
 from gridstudy.records.tables import load_plans
 
 EVALUATION_BATCH_SIZE = 1000
@@ -182,6 +184,8 @@ def _make_trainer(
         scheduler=None,
         device=device,
     )
+    trainer.settings.logdir = place_of(folder)  # where the logs will lie
+    TOMLSerializer.save(trainer.settings, trainer.log_dir / "settings.toml")
     assert trainer.writer is not None
     _write_hparams(trainer.writer, trial)
     curve_reporter = _CurveReporter(report)

@@ -3,4 +3,4 @@
 Other rooms may import the modules named here.
 """
 
-__all__ = ["comparison", "foreign", "plans", "status", "tables", "toml", "trials", "verdicts"]
+__all__ = ["attempts", "comparison", "foreign", "plans", "status", "tables", "toml", "trials", "verdicts"]

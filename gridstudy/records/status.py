@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from gridstudy.core.experiment import Experiment
 from gridstudy.core.trial import LOOK_FACTORS, TrialState
+from gridstudy.records.attempts import place_of
 from gridstudy.records.plans import Plan
-from gridstudy.records.tables import TRIAL_NAME, unfinished_row
+from gridstudy.records.tables import unfinished_row
 from gridstudy.records.toml import RecordError, check_whole
-from gridstudy.records.trials import ERROR_FILE, RESULT_FILE
+from gridstudy.records.trials import ERROR_FILE, RESULT_FILE, TRIAL_NAME
 from gridstudy.records.verdicts import VERDICTS_FILE
 
 EVENTS = "tfevents"
@@ -48,16 +50,16 @@ def find_trials(logdir: Path) -> dict[Key, FoundTrial]:
     """All trials that lie where they belong; of one on several data sets, the one that is furthest."""
     found: dict[Key, FoundTrial] = {}
     for path in sorted(logdir.glob("*/seed*-*")):
-        if TRIAL_NAME.fullmatch(path.name):
-            key = path.parent.name, int(path.name[len("seed") :].partition("-")[0])
-            trial = _look_at(path)
+        if TRIAL_NAME.fullmatch((place := place_of(path)).name):
+            key = path.parent.name, int(place.name[len("seed") :].partition("-")[0])
+            trial = _look_at(path) if place == path else FoundTrial(_id(place), TrialState.INTERRUPTED)
             if key not in found or trial.state is TrialState.COMPLETE:
                 found[key] = trial
     return found
 
 
 def _look_at(folder: Path) -> FoundTrial:
-    trial_id = f"{folder.parent.name}/{folder.name}"
+    trial_id = _id(folder)
     if os.path.lexists(folder / RESULT_FILE):
         try:
             check_whole(folder / RESULT_FILE)
@@ -67,6 +69,10 @@ def _look_at(folder: Path) -> FoundTrial:
     row = unfinished_row(folder)
     is_failed = row["state"] == TrialState.FAILED.value
     return FoundTrial(trial_id, TrialState.FAILED if is_failed else TrialState.INTERRUPTED, row["reason"] * is_failed)
+
+
+def _id(folder: Path) -> str:
+    return f"{folder.parent.name}/{folder.name}"
 
 
 def status_of(
@@ -107,7 +113,13 @@ def _reached(plan: Plan | None, complete: frozenset[Key]) -> tuple[int, int]:
 
 def newest_change_ns(logdir: Path) -> int | None:
     """When a file that the analysis reads last changed, as stat has it; None where there is none."""
-    return max((path.stat().st_mtime_ns for path in _log_files(logdir)), default=None)
+    return max(_change_times_ns(logdir), default=None)
+
+
+def _change_times_ns(logdir: Path) -> Iterator[int]:
+    for path in _log_files(logdir):
+        with suppress(FileNotFoundError):  # the folder of an attempt was moved into its trial's place meanwhile
+            yield path.stat().st_mtime_ns
 
 
 def _log_files(logdir: Path) -> Iterator[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from gridstudy.core.space import Hyperparameter
 from gridstudy.core.subject import Description
 from gridstudy.core.trial import TrialResult, TrialRun
+from gridstudy.records.attempts import is_attempt
 from gridstudy.records.plans import EXPERIMENTS_FOLDER, Plan, read_plan
 from gridstudy.records.toml import RecordError
-from gridstudy.records.trials import ERROR_FILE, LOG_FILE, RESULT_FILE, TRIAL_FILE, read_result
+from gridstudy.records.trials import ERROR_FILE, LOG_FILE, RESULT_FILE, TRIAL_FILE, TRIAL_NAME, read_result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,8 +34,6 @@ RUN_COLUMNS = (
 )  # fmt: skip
 CURVE_COLUMNS = ("trial_id", "configuration", "seed", "epoch", "duration_s")
 PROBLEM_COLUMNS = ("path", "state", "reason")
-
-TRIAL_NAME = re.compile(r"seed\d+-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
@@ -98,12 +96,13 @@ def _is_ours(folder: Path, subfolders: Sequence[str], files: Sequence[str]) -> b
     """Whether a folder holds a trial of this program: known by our files, or by its name where it is still empty."""
     if TRIAL_FILE in files or RESULT_FILE in files:
         return True
-    return bool(TRIAL_NAME.fullmatch(folder.name)) and set(files) <= {LOG_FILE, ERROR_FILE} and not subfolders
+    is_named = TRIAL_NAME.fullmatch(folder.name) is not None or is_attempt(folder)
+    return is_named and set(files) <= {LOG_FILE, ERROR_FILE} and not subfolders
 
 
 def find_results(logdir: Path) -> Iterator[Path]:
     """The result files where trials belong, two levels below `logdir`, in order of their names."""
-    yield from sorted(logdir.glob(f"*/*/{RESULT_FILE}"))
+    yield from (path for path in sorted(logdir.glob(f"*/*/{RESULT_FILE}")) if not is_attempt(path.parent))
 
 
 def _read_trials(
@@ -113,7 +112,7 @@ def _read_trials(
     places = {folder.relative_to(logdir).as_posix() for folder in folders}
     for folder in folders:
         path = folder / RESULT_FILE
-        if not os.path.lexists(path):
+        if not os.path.lexists(path) or is_attempt(folder):
             problems.append(unfinished_row(folder))
             continue
         try:

@@ -2,20 +2,20 @@
 
 LOGDIR/CONFIGURATION/seedS-HASH/       a trial: trial.toml, trial.log, the subject's own logs, error.txt if it failed,
                                        and result.toml, whose existence makes the trial complete
+LOGDIR/CONFIGURATION/seedS-HASH.attemptN-OWNER/    an attempt at it that is under way, see attempts.py
 """
 
 from __future__ import annotations
 
 import math
 import os
-import shutil
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gridstudy.core.errors import StudyError
-from gridstudy.core.files import flush_folder
 from gridstudy.core.space import Configuration
 from gridstudy.core.trial import DataIdentity, TrialConfig, TrialResult, TrialRun, TrialState
 from gridstudy.core.values import format_value
@@ -25,6 +25,10 @@ RESULT_FILE = "result.toml"
 ERROR_FILE = "error.txt"
 LOG_FILE = "trial.log"
 TRIAL_FILE = "trial.toml"
+
+TRIAL_NAME = re.compile(r"seed\d+-[0-9a-f]{8}")
+ATTEMPT_MARK = ".attempt"
+"""Stands behind the name of a trial's folder in the names of its attempts' folders."""
 
 
 def trial_folder(logdir: Path, trial: TrialConfig) -> Path:
@@ -59,7 +63,8 @@ def trial_status(logdir: Path, trial: TrialConfig) -> TrialStatus:
         return TrialStatus(TrialState.COMPLETE, result=result, run=run)
     if os.path.lexists(folder / ERROR_FILE):
         return TrialStatus(TrialState.FAILED)
-    return TrialStatus(TrialState.INTERRUPTED if os.path.lexists(folder) else TrialState.MISSING)
+    was_begun = os.path.lexists(folder) or any(folder.parent.glob(f"{folder.name}{ATTEMPT_MARK}*"))
+    return TrialStatus(TrialState.INTERRUPTED if was_begun else TrialState.MISSING)
 
 
 def check_same_trial(found: TrialConfig, wanted: TrialConfig) -> None:
@@ -82,19 +87,8 @@ def check_same_trial(found: TrialConfig, wanted: TrialConfig) -> None:
             )
 
 
-def clear_trial(folder: Path) -> None:
-    """Remove what an interrupted or failed attempt left, so that no log shows it, and make the folder anew."""
-    if folder.is_dir() and not folder.is_symlink():
-        shutil.rmtree(folder)
-    else:
-        folder.unlink(missing_ok=True)
-    folder.mkdir(parents=True)
-
-
 def write_result(folder: Path, result: TrialResult, run: TrialRun) -> None:
-    """Complete the trial: write its result, last of all its files."""
-    for parent in folder.parents[:2]:  # the folder itself must survive a power cut too
-        flush_folder(parent)
+    """Write the result of a trial, last of all its files."""
     write_toml(folder / RESULT_FILE, {"outcome": _outcome_table(result), "run": asdict(run)})
 
 

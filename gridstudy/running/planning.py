@@ -16,6 +16,7 @@ from gridstudy.core.files import write_atomic
 from gridstudy.core.space import Configuration
 from gridstudy.core.subject import Data, Subject
 from gridstudy.core.trial import TrialConfig, TrialResult, TrialRun, TrialState
+from gridstudy.records.attempts import clear_attempts
 from gridstudy.records.plans import (
     CONFIRMATIONS_FOLDER,
     EXPERIMENTS_FOLDER,
@@ -106,10 +107,11 @@ def check_subject(logdir: Path, subject: str) -> None:
 
 
 def prepare_logdir(logdir: Path) -> None:
-    """Clear temporary files that killed writers left, and keep git from changing the line ends of records.
+    """Clear what killed writers left, and keep git from changing the line ends of records.
 
-    The caller holds the log directory, so that no temporary file is anybody's.
+    The caller holds the log directory, so that no temporary file and no attempt is anybody's.
     """
+    clear_attempts(logdir)
     for folder in (logdir, logdir / EXPERIMENTS_FOLDER, logdir / CONFIRMATIONS_FOLDER):
         for path in folder.glob("*.tmp"):
             if re.fullmatch(r".+\.\d+\.tmp", path.name):

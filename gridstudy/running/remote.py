@@ -18,7 +18,8 @@ from loguru import logger
 from gridstudy.core.files import write_atomic
 from gridstudy.core.subject import Data
 from gridstudy.core.trial import TrialConfig, TrialResult, TrialRun
-from gridstudy.records.trials import ERROR_FILE, RESULT_FILE, clear_trial, read_result, trial_folder, write_result
+from gridstudy.records.attempts import place_attempt, start_attempt
+from gridstudy.records.trials import ERROR_FILE, RESULT_FILE, read_result, trial_folder, write_result
 from gridstudy.running.launchers import Crashed, Finished
 from gridstudy.running.subjects import SubjectSource
 from gridstudy.running.trials import known_result, or_stop, train_trials
@@ -86,11 +87,13 @@ def _place(trial: TrialConfig, packed: bytes, *, logdir: Path) -> tuple[TrialRes
     folder = trial_folder(logdir, trial)
     if (known := known_result(folder, trial)) is not None:
         return known
-    clear_trial(folder)
+    own = start_attempt(folder, attempt=1)
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         names = archive.namelist()
-        archive.extractall(folder, [name for name in names if name != RESULT_FILE])
-        if RESULT_FILE not in names:
-            return (folder / ERROR_FILE).read_text(encoding="utf-8")
-        write_atomic(folder / RESULT_FILE, archive.read(RESULT_FILE))
+        archive.extractall(own, [name for name in names if name != RESULT_FILE])
+        if RESULT_FILE in names:
+            write_atomic(own / RESULT_FILE, archive.read(RESULT_FILE))
+    place_attempt(own, folder)
+    if RESULT_FILE not in names:
+        return (folder / ERROR_FILE).read_text(encoding="utf-8")
     return read_result(folder / RESULT_FILE)

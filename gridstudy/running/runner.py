@@ -20,6 +20,7 @@ from gridstudy.core.files import write_atomic
 from gridstudy.core.space import Configuration
 from gridstudy.core.subject import Objective
 from gridstudy.core.trial import TrialConfig, TrialResult, TrialRun, TrialState
+from gridstudy.records.attempts import attempt_folder, place_attempt
 from gridstudy.records.trials import ERROR_FILE, LOG_FILE, trial_folder, trial_status
 from gridstudy.running.launchers import Crashed, Event, Finished, IsOver, Launcher, Started, never
 from gridstudy.running.planning import PlannedTrial, group_trials
@@ -72,6 +73,7 @@ def run_study(
     launcher: Launcher,
     progress: Progress,
     check: Callable[[], None] = _trust,
+    owner: str = "",
     clock: TrialClock | None = None,
     is_over: IsOver = never,
     most_together: int = 1,
@@ -82,7 +84,7 @@ def run_study(
     The launcher calls `train(trials, attempt=...)`, usually with one trial; what finishes has been recorded and carries
     a (TrialResult, TrialRun) for each. First, up to `most_together` trials of one configuration are trained at once, as
     long as that leaves none of `n_workers` idle; those of a group that fails are then trained alone. The caller holds
-    the lock of `logdir`, and `check` raises StudyError where it is lost.
+    the lock of `logdir`, whose token is `owner`, and `check` raises StudyError where it is lost.
     A trial that takes longer than `clock` allows is ended and counts as failed; none starts once `is_over` says so. An
     interruption carries the number of complete trials.
     """
@@ -101,7 +103,8 @@ def run_study(
             events = launcher.run(partial(train, attempt=attempt), groups, timeout_s=clock.timeout_s, is_over=is_over)
             events = _checked(events, check)
             final = attempt == n_attempts
-            failed = _follow(events, summary, progress=progress, clock=clock, logdir=logdir, final=final)
+            record = partial(_record_failure, logdir, attempt=attempt, owner=owner)
+            failed = _follow(events, summary, progress=progress, clock=clock, logdir=logdir, final=final, record=record)
             groups = [(trial,) for trial in failed]
     except KeyboardInterrupt as interruption:
         n_complete = sum(trial_status(logdir, p.trial).state is TrialState.COMPLETE for p in planned)
@@ -134,6 +137,7 @@ def _follow(
     clock: TrialClock,
     logdir: Path,
     final: bool,
+    record: Callable[[TrialConfig, str], None],
 ) -> list[TrialConfig]:
     """Take note of what happens to trials; return those that failed.
 
@@ -157,7 +161,7 @@ def _follow(
                     summary.failures[trial] = reason.strip().splitlines()[-1]
                     _check_room(logdir, summary.failures[trial])
                     with suppress(OSError):  # without the record the trial is run again all the same
-                        record_failure(trial_folder(logdir, trial), reason)
+                        record(trial, reason)
                     progress.trial_failed(trial, summary.failures[trial], final=final)
     finally:
         if isinstance(events, Generator):  # an error's traceback would keep it, and its workers, alive
@@ -195,8 +199,19 @@ def _check_room(logdir: Path, reason: str) -> None:
         raise StudyError(f"cannot write to {logdir}: {reason}; make room and rerun the same command to resume")
 
 
+def _record_failure(logdir: Path, trial: TrialConfig, reason: str, *, attempt: int, owner: str) -> None:
+    """Leave the reason in the folder of the attempt, which becomes the trial's; one elsewhere has been put there."""
+    folder = trial_folder(logdir, trial)
+    own = attempt_folder(folder, attempt=attempt, owner=owner)
+    if own.is_dir():
+        record_failure(own, reason)
+        place_attempt(own, folder)
+    else:
+        record_failure(folder, reason)
+
+
 def record_failure(folder: Path, reason: str) -> None:
-    """Leave the reason, with the end of the trial's log, in the trial's folder."""
+    """Leave the reason, with the end of the trial's log, in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / LOG_FILE
     tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:] if log.is_file() else []

@@ -1,4 +1,4 @@
-"""Trials of any subject: clean folders, the subject's training, checked outcomes, the records."""
+"""Trials of any subject: folders of their own, the subject's training, checked outcomes, the records."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from gridstudy.core.machine import describe_machine
 from gridstudy.core.source import source_digest
 from gridstudy.core.subject import Data, Objective, Subject
 from gridstudy.core.trial import Outcome, TrialConfig, TrialResult, TrialRun
+from gridstudy.records.attempts import place_attempt, start_attempt
 from gridstudy.records.toml import RecordError
 from gridstudy.records.trials import (
     LOG_FILE,
     RESULT_FILE,
     TRIAL_FILE,
     check_same_trial,
-    clear_trial,
     read_result,
     trial_folder,
     write_result,
@@ -46,31 +46,31 @@ class OutcomeError(ValueError):
 
 def run_trials(
     trials: Sequence[TrialConfig], *, source: SubjectSource, data: Data, logdir: Path, device: str, attempt: int,
-    check: Callable[[], None] = lambda: None,
+    check: Callable[[], None] = lambda: None, owner: str = "",
 ) -> list[tuple[TrialResult, TrialRun]]:  # fmt: skip
-    """Clear the folders of trials, train them there and complete each with its result as soon as it has one.
+    """Train trials, each in a folder of this attempt's own, which becomes the trial's as soon as it has a result.
 
     A result that is there is kept. `check` raises StudyError where the log directory is no longer held, and is called
-    before a result is placed.
+    before a result is placed. `owner` is the token of the lock, by which the runner finds the folders of attempts that
+    fail.
     """
     folders = {trial: trial_folder(logdir, trial) for trial in trials}
     done = {trial: known for trial, folder in folders.items() if (known := known_result(folder, trial)) is not None}
-    for trial in (todo := [trial for trial in trials if trial not in done]):
-        clear_trial(folders[trial])
-    if todo:
-        where = [folders[trial] for trial in todo]
+    own = {t: start_attempt(folders[t], attempt=attempt, owner=owner) for t in trials if t not in done}
+    if own:
+        todo, where = list(own), list(own.values())
         for result, run in train_trials(todo, where, source=source, data=data, device=device, attempt=attempt):
-            done[result.trial] = _complete(folders[result.trial], result, run, check=check)
+            done[result.trial] = _complete(own[result.trial], folders[result.trial], result, run, check=check)
     return [done[trial] for trial in trials]
 
 
 def _complete(
-    folder: Path, result: TrialResult, run: TrialRun, *, check: Callable[[], None]
+    own: Path, folder: Path, result: TrialResult, run: TrialRun, *, check: Callable[[], None]
 ) -> tuple[TrialResult, TrialRun]:
     or_stop(check)
-    if (known := known_result(folder, result.trial)) is not None:  # of another runner, whose lock did not reach us
-        return known
-    write_result(folder, result, run)
+    write_result(own, result, run)
+    if not place_attempt(own, folder):  # there is a result of another runner, whose lock did not reach us
+        return read_result(folder / RESULT_FILE)
     return result, run
 
 
@@ -110,26 +110,28 @@ def train_trials(
 ) -> Iterator[tuple[TrialResult, TrialRun]]:  # fmt: skip
     """Train one trial by the subject's `train`, several by its `train_many`, and give each as it ends.
 
-    Logs go to `folders`, which must exist.
+    Logs go to `folders`, which must exist; the files that are open there are closed before the trial is given.
     """
     subject = source.load()
     n_done, epochs = 0, [_Epochs(subject) for _ in trials]
-    with ExitStack() as logs:
-        for trial, folder in zip(trials, folders, strict=True):
-            logs.enter_context(_log_to(folder / LOG_FILE))
+    with ExitStack() as all_logs:
+        logs = [all_logs.enter_context(ExitStack()) for _ in trials]
+        for trial, folder, log in zip(trials, folders, logs, strict=True):
+            log.enter_context(_log_to(folder / LOG_FILE))
             TOMLSerializer.save(_FlatTrial(trial), folder / TRIAL_FILE)
         if len(trials) == 1:
             outcomes = _timed(lambda: [subject.train(trials[0], data.content, folders[0], device, epochs[0])])
         else:
             assert subject.train_many is not None
             outcomes = _timed(partial(subject.train_many, trials, data.content, folders, device, epochs))
-        for trial, own, (outcome, times) in zip(trials, epochs, outcomes, strict=False):
+        for trial, own, log, (outcome, times) in zip(trials, epochs, logs, outcomes, strict=False):
             if subject.check_content is not None:
                 or_stop(partial(subject.check_content, data.content))
             result = check_outcome(trial, outcome, own.curves(), objective=subject.objective, data=data)
             _check_metrics(subject, result.curves)
             seconds = tuple(own.duration_s) if len(own.duration_s) == result.n_epochs else ()
             facts = {"device": device, "arithmetic": "", **_describe(subject, source, device)}
+            log.close()
             yield result, TrialRun(**times, epoch_duration_s=seconds, attempt=attempt, **facts)
             n_done += 1
     if n_done < len(trials):

@@ -13,6 +13,7 @@ import pytest
 
 import analyze_results
 from gridstudy.core.errors import StudyError
+from gridstudy.records.attempts import place_attempt, start_attempt
 from gridstudy.records.comparison import compare_outcomes
 from gridstudy.records.tables import find_results, load_records
 from gridstudy.records.trials import ERROR_FILE, RESULT_FILE, trial_folder, write_result
@@ -155,11 +156,12 @@ def test_a_result_is_on_the_disk_before_it_has_its_name_and_so_are_its_folders(t
     monkeypatch.setattr(os, "fsync", note_fsync)
     monkeypatch.setattr(Path, "replace", note_replace)
     folder = trial_folder(tmp_path, make_trial())
-    folder.mkdir(parents=True)
-    write_result(folder, fake_result(make_trial()), fake_run())
-    *before, content, renamed, after = steps
-    assert renamed == "renamed"
+    own = start_attempt(folder, attempt=1)
+    write_result(own, fake_result(make_trial()), fake_run())
+    place_attempt(own, folder)
+    content, renamed, inside, placed, *after = steps
+    assert renamed == placed == "renamed"
     if content is not None:
-        assert before == [folder.parent, tmp_path]
         assert content.name.startswith(f"{RESULT_FILE}.")
-        assert after == folder
+        assert inside == own
+        assert after == [folder.parent, tmp_path]

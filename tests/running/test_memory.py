@@ -43,8 +43,8 @@ def test_a_trial_that_runs_out_of_memory_is_tried_twice_and_recorded_and_the_stu
     table = {**PROTECTED, "grid": {"units1": [8, 16, 20_000]}, "fixed": {**PROTECTED["fixed"], "units2": 20_000}}
     planned = plan_trials([SUBJECT.parse(table)], range(1), subject=SUBJECT, data=built_in, logdir=tmp_path)
     launcher = LocalLauncher(1, preload=["gridstudy.fashion.training"], setup=partial(limit_memory, 600))
-    train = partial(run_trials, source=SOURCE, data=built_in, logdir=tmp_path, device="cpu")
-    summary = run_study(planned, logdir=tmp_path, train=train, launcher=launcher, progress=progress)
+    train = partial(run_trials, source=SOURCE, data=built_in, logdir=tmp_path, device="cpu", owner="abc")
+    summary = run_study(planned, logdir=tmp_path, train=train, launcher=launcher, progress=progress, owner="abc")
     assert progress.attempts == (False, True)
     ((trial, reason),) = summary.failures.items()
     assert trial.configuration["units1"] == 20_000

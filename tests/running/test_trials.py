@@ -13,6 +13,7 @@ from gridstudy.core.machine import CPU_VARIABLES
 from gridstudy.core.space import Hyperparameter
 from gridstudy.core.subject import Data, Objective, Subject
 from gridstudy.core.trial import UNKNOWN, Outcome, TrialConfig
+from gridstudy.records.attempts import attempt_folder
 from gridstudy.records.trials import LOG_FILE, RESULT_FILE, TRIAL_FILE, read_result, trial_folder
 from gridstudy.running.subjects import SubjectSource
 from gridstudy.running.trials import OutcomeError, run_trials
@@ -41,9 +42,9 @@ def test_a_subject_gets_the_trial_the_content_and_its_folder(tmp_path):
         seen.append((trial.configuration["size"], trial.seed, content, folder, device))
         return Outcome(3.5, test_score=4.0)
 
-    result, run_facts = run(subject_that(train), tmp_path, seed=7)
+    result, run_facts = run(subject_that(train), tmp_path, seed=7, owner="abc")
     trial = result.trial
-    assert seen == [(1, 7, "content", trial_folder(tmp_path, trial), "cpu")]
+    assert seen == [(1, 7, "content", attempt_folder(trial_folder(tmp_path, trial), attempt=1, owner="abc"), "cpu")]
     assert (result.score, result.test_score, result.curves) == (3.5, 4.0, {})
     assert {LOG_FILE, TRIAL_FILE} < {p.name for p in trial_folder(tmp_path, trial).iterdir()}
     assert run_facts.host != "unknown"
@@ -121,6 +122,40 @@ def test_a_result_that_appears_meanwhile_is_kept(tmp_path):
         return Outcome(2.0)
 
     assert run(subject_that(train), tmp_path)[0].score == 1.0
+    (path,) = tmp_path.rglob(RESULT_FILE)
+    assert read_result(path)[0].score == 1.0
+    assert [folder.name for folder in path.parent.parent.iterdir()] == [path.parent.name]
+
+
+def test_two_attempts_at_once_do_not_touch_each_others_files(tmp_path):
+    """Runner B starts, trains and ends while A is in the middle of the same trial; each looks at its files."""
+    seen = {}
+
+    def train_as(name, during=lambda: None):
+        def train(trial, content, folder, device, report):
+            (folder / "curve").write_text(name)
+            during()
+            seen[name] = sorted(path.name for path in folder.iterdir()), (folder / "curve").read_text()
+            return Outcome({"A": 1.0, "B": 2.0}[name])
+
+        return subject_that(train)
+
+    def fail(trial, content, folder, device, report):
+        (folder / "curve").write_text("C")
+        raise ValueError("C fails")
+
+    def meanwhile():
+        with pytest.raises(ValueError, match="C fails"):
+            run(subject_that(fail), tmp_path)
+        run(train_as("B"), tmp_path)
+
+    result, _ = run(train_as("A", meanwhile), tmp_path)
+    files = ["curve", LOG_FILE, TRIAL_FILE]
+    assert seen == {"A": (sorted(files), "A"), "B": (sorted(files), "B")}
+    folder = trial_folder(tmp_path, result.trial)
+    assert result.score == read_result(folder / RESULT_FILE)[0].score == 2.0
+    assert (folder / "curve").read_text() == "B"
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*files, RESULT_FILE])
 
 
 def test_no_result_is_placed_where_the_lock_is_lost_or_the_data_changed(tmp_path):
