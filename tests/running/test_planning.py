@@ -7,8 +7,9 @@ import pytest
 from gridstudy.core.errors import StudyError
 from gridstudy.core.trial import TrialState
 from gridstudy.fashion.subject import SUBJECT
+from gridstudy.records.attempts import start_attempt
 from gridstudy.records.plans import write_plan
-from gridstudy.records.trials import trial_status
+from gridstudy.records.trials import trial_folder, trial_status
 from gridstudy.running.planning import plan_trials, prepare_logdir, recorded_dataset
 from tests.conftest import DATA
 from tests.records.test_trials import complete
@@ -47,6 +48,12 @@ def test_temporary_files_of_killed_writers_go_and_a_user_s_files_stay(tmp_path):
     prepare_logdir(tmp_path)
     assert not any(path.exists() for path in left)
     assert (tmp_path / "notes.tmp").exists()
+
+
+def test_attempts_of_killed_runners_go(tmp_path, make_trial):
+    own = start_attempt(trial_folder(tmp_path, make_trial()), attempt=1)
+    prepare_logdir(tmp_path)
+    assert not own.exists()
 
 
 def test_records_survive_a_clone_by_git_for_windows(tmp_path, make_trial):

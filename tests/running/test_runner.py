@@ -9,8 +9,9 @@ import pytest
 from gridstudy.core.errors import StudyError
 from gridstudy.core.trial import TrialState
 from gridstudy.fashion.subject import SUBJECT
+from gridstudy.records.attempts import find_attempts, start_attempt
 from gridstudy.records.tables import load_records
-from gridstudy.records.trials import ERROR_FILE, RESULT_FILE, read_result, trial_folder
+from gridstudy.records.trials import ERROR_FILE, LOG_FILE, RESULT_FILE, read_result, trial_folder
 from gridstudy.running.launchers import InProcessLauncher, Started
 from gridstudy.running.lock import lock_logdir
 from gridstudy.running.planning import plan_trials, record_plans, recorded_dataset
@@ -94,6 +95,24 @@ def test_what_an_interrupted_attempt_left_is_cleared(tmp_path, experiment, make_
     (folder / "20260101-000000").mkdir(parents=True)
     _run(tmp_path, experiment, FakeTrainer(tmp_path))
     assert [p.name for p in folder.iterdir()] == [RESULT_FILE]
+
+
+def test_a_failed_attempt_leaves_its_log_beside_its_error(tmp_path, experiment, make_trial):
+    trial = make_trial(1, 1)
+    folder = trial_folder(tmp_path, trial)
+    trainer = FakeTrainer(tmp_path)
+
+    def train(trials, *, attempt):
+        if trials == (trial,):
+            own = start_attempt(folder, attempt=attempt, owner="abc")
+            (own / LOG_FILE).write_text(f"log of attempt {attempt}")
+            raise RuntimeError("no luck")
+        return trainer(trials, attempt=attempt)
+
+    _run(tmp_path, experiment, train, owner="abc")
+    assert {path.name for path in folder.iterdir()} == {LOG_FILE, ERROR_FILE}
+    assert "The end of the log:\nlog of attempt 2" in (folder / ERROR_FILE).read_text()
+    assert not list(find_attempts(tmp_path))
 
 
 def test_a_damaged_result_is_planned_again_with_the_reason(tmp_path, experiment, make_trial):
