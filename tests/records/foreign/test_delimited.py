@@ -103,7 +103,7 @@ def test_settings_in_one_text_are_flattened(tmp_path):
         (b"lr,acc\n0.1,\x81\x8d\n", "row 2 is neither UTF-8, UTF-16 nor Windows-1252; save it as UTF-8"),
         (b"PK\x03\x04\x00\x00lr", "is a spreadsheet or an archive; save the table as CSV"),
         (b"\x1f\x8b\x08\x08", "cannot be unpacked: "),
-        (gzip.compress(b""), "is empty"),
+        (gzip.compress(b"", mtime=0), "is empty"),
         (b"\x28\xb5\x2f\xfd\x08", "is compressed; unpack it first"),
         (b"<!DOCTYPE html>\n<p>a, b</p>\n<p>c, d</p>\n", "is a web page; download the file itself"),
         (b"version https://git-lfs.github.com/spec/v1\nsize 12\n", "is a pointer of Git LFS; run git lfs pull"),
