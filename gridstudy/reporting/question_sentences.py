@@ -177,7 +177,7 @@ def epochs_paragraphs(findings: Findings) -> list[Prose]:
         parts += [f"The last step on the learning curve of {longest}: {last[0]}."] * bool(last)
         parts += [f"Still improving at the end: {flagged[1]}."] * bool(flagged[1])
         down = f"overfitting is flagged for {flagged[0]}" if flagged[0] else "overfitting is flagged nowhere"
-        paragraphs.append(Prose(" ".join([*parts, f"The downside: the seconds above, and {down}."])))
+        paragraphs.append(Prose(" ".join([*parts, f"The downside is the time above; {down}."])))
     return paragraphs
 
 
@@ -225,10 +225,10 @@ def sufficient_cell(answer: RankingAnswer) -> str:
 
 
 def coarse_conclusion(answers: StudyAnswers) -> Prose:
-    """In how many of the coarser grids nothing is shown to be lost."""
+    """For how many of the coarser grids no loss is shown."""
     grids = answers.coarse_grids
     which = of(sum(g.finds_best for g in grids), len(grids), "grid")
-    return Prose(f"With {which} in factors of 4 nothing is shown to be lost against the full grid.")
+    return Prose(f"For {which} in factors of 4, no loss against the full grid is shown.")
 
 
 def coarse_rows(findings: Findings) -> list[dict[str, object]]:
@@ -236,7 +236,7 @@ def coarse_rows(findings: Findings) -> list[dict[str, object]]:
     return [
         {
             "experiment": code(g.experiment),
-            "kept": code(g.grid),
+            "kept": code(kept_words(findings, g)),
             "finds": code(arm(findings, g.experiment, g.best)),
             "lost against the full grid": gain(findings, g.lost, signed=False),
             f"at most ({CONFIDENCE_PERCENT} %)": difference(objective_of(findings), g.bound, signed=False),
@@ -245,6 +245,16 @@ def coarse_rows(findings: Findings) -> list[dict[str, object]]:
         }
         for g in findings.answers.coarse_grids
     ]
+
+
+def kept_words(findings: Findings, grid: CoarseGrid) -> str:
+    """The values that a coarser grid keeps: `batch size: 4, 16, 64`."""
+    description = findings.description
+    known = {h.name: h for h in description.hyperparameters}
+    return "; ".join(
+        f"{description.title(name)}: {', '.join(known[name].format(v) if name in known else f'{v:g}' for v in values)}"
+        for name, values in grid.kept.items()
+    )
 
 
 def coarse_word(grid: CoarseGrid) -> str:
@@ -265,7 +275,7 @@ def quadratic_sentence(findings: Findings, fit: QuadraticFit) -> Prose:
     resolved, missed = (difference(objective_of(findings), x, signed=False) for x in (fit.resolvable, fit.misfit))
     return Prose(
         f"{where} peaks at {fit.optimum.value:,.0f}{between}, {gain(findings, fit.gain)} over the nearest grid point. "
-        f"That is {worth} than the seeds can resolve ({resolved}) or the fit misses by ({missed})."
+        f"That is {worth} than the seeds can resolve ({resolved}) or the error of the fit ({missed})."
     )
 
 
@@ -276,7 +286,7 @@ def search_conclusion(answers: StudyAnswers) -> Prose:
     """In how many experiments part of the grid would have done."""
     n_fewer, n_searches = n_cheaper_searches(answers), len(answers.random_searches)
     return Prose(
-        f"In {of(n_fewer, n_searches, 'experiment')} a random part of the grid does as well as all of it, on average "
+        f"In {of(n_fewer, n_searches, 'experiment')} a random part of the grid does as well as the whole, on average "
         "within the margin."
     )
 

@@ -195,7 +195,7 @@ def budget_sentences(e: ExperimentEstimate) -> Prose:
     if e.confounded:
         parts.append(
             f"**Confounded with {enumeration([*map(plain, e.confounded)])}**: arms differ in it by more than "
-            f"{UNEQUAL_PERCENT} %, so a difference may come from that and not from what the question asks."
+            f"{UNEQUAL_PERCENT} %, so a difference may come from that and not from what the question is about."
         )
     return Prose(" ".join(parts))
 
@@ -244,7 +244,7 @@ def fixed_sentence(e: ExperimentEstimate) -> Prose:
         f"{title(name)} {known[name].format(value) if name in known else value}"
         for name, value in e.experiment.fixed.items()
     )
-    held = f"Holds only for {code(values)}." if values else ""
+    held = f"The conclusions hold only for {code(values)}." if values else ""
     nuisance = f"Tuned for each arm: {enumeration([*map(plain, map(title, e.experiment.nuisance))])}."
     return Prose(" ".join(filter(None, [held, nuisance if e.experiment.nuisance else ""])))
 

@@ -173,7 +173,7 @@ def effect_sentences(findings: ResultFindings) -> Iterator[Prose]:
 
 
 def effect_words(findings: ResultFindings, row: Mapping[Any, Any]) -> str:
-    """`layers 1 is better than 5 by 1.7 points [1.1, 2.4], over 8 pairs of cells, p < 0.001`."""
+    """`layers 1 better than 5 by 1.7 points [1.1, 2.4], over 8 pairs of cells, p < 0.001`."""
     unit, flip = findings.unit, row["difference"] * findings.unit.sign < 0
     first, second = (row["b"], row["a"]) if flip else (row["a"], row["b"])
     ends = sorted(x * (-1 if row["difference"] < 0 else 1) for x in (row["low"], row["high"]))
@@ -183,7 +183,7 @@ def effect_words(findings: ResultFindings, row: Mapping[Any, Any]) -> str:
         "condition": f"over {count(row['n'], 'condition')}",
     }.get(row["unit"], f"n = {row['n']:.0f} replicates, over {count(row['n_cells'], 'pair')} of cells")
     p = f", {p_value(row['p_holm'])}" if pd.notna(row["p_holm"]) else ", for these seeds only"
-    return f"{code(row['hyperparameter'])} {plain(first)} better than {plain(second)} by {size} ({over}{p})"
+    return f"{code(row['hyperparameter'])} {code(first)} better than {code(second)} by {size} ({over}{p})"
 
 
 def verdict_sentences(findings: ResultFindings) -> Iterator[Prose]:

@@ -26,14 +26,15 @@ LEAST_LEVELS = 4
 class CoarseGrid:
     """What a grid in factors of 4 would have found, and at what share of the cost.
 
-    `lost` is the full grid's best mean minus this grid's, paired, with no interval where both are one configuration,
-    whose name is `best`; as both are selected, the interval is too narrow. `bound` is not: the joint 95 % upper bound
-    on the deficit of `best` to the truly best, NaN before the first look. `tied` says whether `best` may be the best.
-    `cost` has the shares of the cost, of each budget and of the seconds (medians over seeds) that are known.
+    `kept` has the values of each axis that it keeps. `lost` is the full grid's best mean minus this grid's, paired,
+    with no interval where both are one configuration, whose name is `best`; as both are selected, the interval is too
+    narrow. `bound` is not: the joint 95 % upper bound on the deficit of `best` to the truly best, NaN before the first
+    look. `tied` says whether `best` may be the best. `cost` has the shares of the cost, of each budget and of the
+    seconds (medians over seeds) that are known.
     """
 
     experiment: str
-    grid: str
+    kept: Mapping[str, Sequence[float]]
     n_configurations: int
     best: str
     lost: Interval
@@ -41,6 +42,11 @@ class CoarseGrid:
     tied: bool
     cost: Mapping[str, float]
     note: str
+
+    @property
+    def grid(self) -> str:
+        """The values that it keeps, in words."""
+        return "; ".join(f"{name} {', '.join(map(format_value, values))}" for name, values in self.kept.items())
 
     @property
     def finds_best(self) -> bool:
@@ -110,7 +116,7 @@ def _coarse_grid(replay: Replay, kept: Mapping[str, Sequence[float]], seconds: p
     lost = mean_interval(paired_differences(replay.table[full_best], replay.table[best]))
     return CoarseGrid(
         experiment=replay.experiment.name,
-        grid="; ".join(f"{name} {', '.join(map(format_value, values))}" for name, values in kept.items()),
+        kept=kept,
         n_configurations=len(part),
         best=best,
         lost=lost if best != full_best else Interval(0.0),
