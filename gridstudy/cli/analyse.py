@@ -205,8 +205,11 @@ def problem_lines(records: Records) -> list[str]:
 
 def left_out_lines(findings: Findings) -> list[str]:
     """A line for each group of trials that may not be analysed together with the largest."""
-    rows = findings.estimates.left_out.to_dict("records")
+    group = findings.estimates.group
     return [
-        f"left out    {row['n_trials']} trials: " + ", ".join(f"{k} {v}" for k, v in row.items() if k != "n_trials")
-        for row in rows
-    ]
+        f"left out    {row['n_trials']} trial{'s'[: row['n_trials'] != 1]}: " + ", ".join(
+            f"{str(key).replace('_', ' ')} {value} instead of {group[str(key)]}"
+            for key, value in row.items() if key != "n_trials" and value != group.get(str(key))
+        )
+        for row in findings.estimates.left_out.to_dict("records")
+    ]  # fmt: skip

@@ -108,8 +108,10 @@ def direction(findings: Findings, interaction: Interaction) -> Prose:
 def effect_phrase(findings: Findings, effect: SimpleEffect) -> Prose:
     """What one step brings at one value of the other axis: `gains 3.6 points [2.9, 4.2] at batch size = 16`."""
     value, low, high = effect.gain
-    word, size = ("gains", (value, low, high)) if value >= 0 else ("loses", (-value, -high, -low))
     at = f"{plain(axis(findings, effect.other))} = {_value(findings, effect.other, effect.at)}"
+    if low <= 0 <= high:
+        return Prose(f"makes no clear difference at {at} ({gain(findings, effect.gain)})")
+    word, size = ("gains", (value, low, high)) if value >= 0 else ("loses", (-value, -high, -low))
     return Prose(f"{word} {difference(objective_of(findings), *size, signed=False)} at {at}")
 
 

@@ -38,3 +38,7 @@ def test_an_interaction_names_hyperparameters_by_their_labels() -> None:
         "Changing learning rate from `1e-4` to `1e-2` loses 3.5 points [2.5, 4.5] at batch size = `16` and gains 8.4 "
         "points [7.4, 9.4] at batch size = `128`."
     )
+    unclear = replace(found, effects=(replace(effects[0], gain=Interval(0.002, -0.001, 0.005)), effects[1]))
+    assert "makes no clear difference at batch size = `16` (+0.20 points [-0.10, 0.50]) and" in direction(
+        findings, unclear
+    )
