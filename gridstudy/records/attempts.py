@@ -88,7 +88,7 @@ def _move(attempt: Path, folder: Path) -> None:
     try:
         move_into_place(attempt, folder)
     except PermissionError:
-        shutil.copytree(attempt, folder, ignore=shutil.ignore_patterns(RESULT_FILE))
+        shutil.copytree(attempt, folder, ignore=lambda here, _: {RESULT_FILE} if Path(here) == attempt else set())
         if (attempt / RESULT_FILE).exists():
             write_atomic(folder / RESULT_FILE, (attempt / RESULT_FILE).read_bytes())
         _remove(attempt)

@@ -91,6 +91,8 @@ def test_a_result_that_appears_between_the_look_and_the_move_stays(place, trial,
 
 def test_where_a_program_keeps_a_file_open_the_files_are_copied(place, trial, monkeypatch):
     own = begin(place, "aa")
+    (own / "subject").mkdir()
+    (own / "subject" / RESULT_FILE).write_text("a file of the subject's own")
     complete(own, trial)
     move = Path.replace
 
@@ -102,7 +104,9 @@ def test_where_a_program_keeps_a_file_open_the_files_are_copied(place, trial, mo
     monkeypatch.setattr(Path, "replace", refuse)
     monkeypatch.setattr(files, "PATIENCE_S", 0.1)
     assert place_attempt(own, place)
-    assert sorted(path.name for path in place.iterdir()) == sorted([LOG_FILE, TRIAL_FILE, RESULT_FILE])
+    assert sorted(path.name for path in place.iterdir()) == sorted([LOG_FILE, TRIAL_FILE, RESULT_FILE, "subject"])
+    assert (place / "subject" / RESULT_FILE).exists()
+    assert not own.exists()
     read_result(place / RESULT_FILE)
 
 
