@@ -50,7 +50,9 @@ def train(seeds, numbers=range(4), identity=IDENTITY):
     folders = []
     for seed in seeds:
         for number in numbers:
-            trial = TrialConfig(SUBJECT.name, EXPERIMENT.configurations[number], seed, identity, SUBJECT.training_version)
+            trial = TrialConfig(
+                SUBJECT.name, EXPERIMENT.configurations[number], seed, identity, SUBJECT.training_version
+            )
             folder = Path("modellogs", *trial.trial_id.split("/"))
             folder.mkdir(parents=True)
             write_result(folder, fake_result(trial), fake_run())

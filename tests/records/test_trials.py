@@ -157,10 +157,14 @@ def test_a_new_hyperparameter_leaves_old_records_complete(tmp_path, make_trial):
     space = SUBJECT.search_space
     wider = SearchSpace((*space.hyperparameters, Hyperparameter("dropout", 0.0, low=0.0, high=0.9)), space.complete)
     subject = replace(SUBJECT, space=wider)
-    again = TrialConfig(subject.name, subject.configure(dict(trial.configuration)), 0, IDENTITY, subject.training_version)
+    again = TrialConfig(
+        subject.name, subject.configure(dict(trial.configuration)), 0, IDENTITY, subject.training_version
+    )
     assert again.trial_id == trial.trial_id
     assert trial_status(tmp_path, again).state is TrialState.COMPLETE
-    other = TrialConfig(subject.name, subject.configure({**trial.configuration, "dropout": 0.5}), 0, IDENTITY, subject.training_version)
+    other = TrialConfig(
+        subject.name, subject.configure({**trial.configuration, "dropout": 0.5}), 0, IDENTITY, subject.training_version
+    )
     assert trial_status(tmp_path, other).state is TrialState.MISSING
 
 
