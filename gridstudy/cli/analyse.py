@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gridstudy.cli import results
-from gridstudy.cli.command_line import Parser, answer, drop_output, to_path
+from gridstudy.cli.command_line import Parser, answer, collecting_seldom, drop_output, to_path
 
 if TYPE_CHECKING:
     from gridstudy.records.tables import Records
@@ -79,7 +79,8 @@ def main(argv: Sequence[str] | None = None, *, command: str = "python analyze_re
     """Run the command line; return its exit code."""
     run = partial(_run, command=" ".join([command, *map(_quote, sys.argv[1:] if argv is None else argv)]))
     try:
-        return answer(build_parser(command), argv, run, advice="fix it and rerun the same command")
+        with collecting_seldom():
+            return answer(build_parser(command), argv, run, advice="fix it and rerun the same command")
     except KeyboardInterrupt:
         print("interrupted; rerun the same command to start again", file=sys.stderr)
         return INTERRUPTED

@@ -46,6 +46,7 @@ from gridstudy.reporting.plotting import (
 )
 from gridstudy.statistics.comparisons import describe
 from gridstudy.statistics.estimates import ExperimentEstimate, StudyEstimates
+from gridstudy.statistics.flags import curve_table
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def curve_bands(estimate: ExperimentEstimate, study: StudyEstimates) -> list[Cur
 
 def _curve_band(estimate: ExperimentEstimate, point: Row, curves: pd.DataFrame, *, factor: float) -> CurveBand:
     name = str(point["configuration"])
-    seeds = factor * curves.pivot(index="trial_id", columns="epoch", values="objective").to_numpy(float)
+    seeds = factor * curve_table(curves, "objective")
     band = describe(seeds)
     unstable = estimate.unstable.get(name)
     label = wrap_label(arm_name(estimate, name), 24) + (f"\n({unstable})" if unstable else "")

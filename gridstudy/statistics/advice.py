@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from gridstudy.core.trial import LEAST_SEEDS
@@ -89,22 +90,25 @@ def verdict_power(
     alike = np.array([e.alike for e in effects])
     first, second = (np.array([getattr(e, side) for e in effects], float) for side in ("n_first", "n_second"))
 
+    def power(effect: Floats, level: Floats, of: npt.NDArray[np.bool_]) -> Floats:
+        return t_power(effect[..., of] / sd[..., of], n, level[of])
+
+    def missed_equivalence(at: float, of: npt.NDArray[np.bool_]) -> Floats:
+        return 2 - power(margin - difference, at / second, of) - power(margin + difference, at / first, of)
+
     def all_of(missed: Floats) -> Floats:
         return np.asarray(np.maximum(0.0, 1 - missed.sum(axis=-1)))
 
-    def missed_equivalence(at: float) -> Floats:
-        below = t_power((margin - difference) / sd, n, at / second)
-        above = t_power((margin + difference) / sd, n, at / first)
-        return 2 - below - above
-
-    missed_order = 1 - t_power(difference / sd, n, level / 2 / first)
-    supported = all_of(np.where(alike, missed_equivalence(level / 2), missed_order))
     each = level / 2 / (len(effects) + alike.sum())
-    beyond = np.abs(difference) - margin
-    wrong_order = t_power(-difference / sd, n, each / second)
-    contradicted = np.where(alike, t_power(beyond / sd, n, each / np.maximum(first, second)), wrong_order).max(axis=-1)
-    equivalent = all_of(missed_equivalence(level))
-    return np.asarray(np.maximum(np.maximum(supported, contradicted), equivalent))
+    missed, wrong = np.empty_like(difference), np.empty_like(difference)
+    if alike.any():
+        missed[..., alike] = missed_equivalence(level / 2, alike)
+        wrong[..., alike] = power(np.abs(difference) - margin, each / np.maximum(first, second), alike)
+    if not alike.all():
+        missed[..., ~alike] = 1 - power(difference, level / 2 / first, ~alike)
+        wrong[..., ~alike] = power(-difference, each / second, ~alike)
+    equivalent = all_of(missed_equivalence(level, np.ones_like(alike)))
+    return np.asarray(np.maximum(np.maximum(all_of(missed), wrong.max(axis=-1)), equivalent))
 
 
 def seeds_to_decide(

@@ -362,4 +362,8 @@ def seeds_to_recommend(objectives: pd.DataFrame, *, margin: float, assumed_sd: f
 @lru_cache
 def expected_maximum(k: int) -> float:
     """E[max of k standard normals], by integration over its distribution."""
-    return float(integrate.quad(lambda x: x * k * stats.norm.pdf(x) * stats.norm.cdf(x) ** (k - 1), -9, 9)[0])
+
+    def density_times_value(x: float) -> float:  # a call of stats.norm costs 50 times what ndtr and exp do
+        return float(x * k * (np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)) * special.ndtr(x) ** (k - 1))
+
+    return float(integrate.quad(density_times_value, -9, 9)[0])

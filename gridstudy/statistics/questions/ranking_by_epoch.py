@@ -92,8 +92,8 @@ def kendall_tau(a: Floats, b: Floats) -> Floats:
     """Kendall's (1945) tau-b of each row of `a` with the same row of `b`; zero where a row is all ties."""
     i, j = np.triu_indices(a.shape[1], 1)
     sign_a, sign_b = np.sign(a[:, i] - a[:, j]), np.sign(b[:, i] - b[:, j])
-    scale = np.sqrt(np.sum(sign_a**2, axis=1) * np.sum(sign_b**2, axis=1))
-    return np.asarray(np.sum(sign_a * sign_b, axis=1) / np.maximum(scale, 1.0), float)
+    same, in_a, in_b = (np.einsum("ij,ij->i", x, y) for x, y in ((sign_a, sign_b), (sign_a,) * 2, (sign_b,) * 2))
+    return np.asarray(same / np.maximum(np.sqrt(in_a * in_b), 1.0), float)
 
 
 def first_sufficient(shares: Sequence[float]) -> int | None:
