@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gridstudy.statistics.verdicts import StoredVerdict
 
 REPORT_FILE = "report.html"
+MOST_PROCESSES = 4
+"""Draw the figures; more would take memory and gain little."""
 
 
 def analyse_logdir(logdir: Path, *, margin: float | None, command: str) -> tuple[Findings, list[str]]:
@@ -108,7 +110,9 @@ def is_outdated(report: Path, logdir: Path) -> bool:
 def draw_figures(findings: Findings, folder: Path, *, format: str) -> dict[str, Figure]:
     """Save all figures as `format`, and return those that a browser can show."""
     from gridstudy.reporting.figures import save_figures
+    from gridstudy.running.cores import count_cores
 
+    n_processes = min(count_cores(), MOST_PROCESSES)
     for kind in dict.fromkeys([format, "png" if format == "pdf" else format]):
-        figures = save_figures(findings, folder=folder, format=kind)
+        figures = save_figures(findings, folder=folder, format=kind, n_processes=n_processes)
     return figures

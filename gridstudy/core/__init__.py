@@ -4,6 +4,6 @@ Other rooms may import the modules named here.
 """
 
 __all__ = [
-    "data", "errors", "experiment", "files", "labels", "lock", "machine", "selection", "source", "space",
+    "data", "errors", "experiment", "files", "forks", "labels", "lock", "machine", "selection", "source", "space",
     "subject", "trial", "values",
 ]  # fmt: skip

@@ -18,11 +18,18 @@ from gridstudy.reporting.plotting import Figure
 from gridstudy.statistics.estimates import ExperimentEstimate, StudyEstimates
 
 
-def experiment_figures(estimate: ExperimentEstimate, study: StudyEstimates, cells: pd.DataFrame) -> Iterator[Figure]:
-    """Each with the experiment's name; `cells` has the CELL_COLUMNS of all experiments."""
+def experiment_figures(
+    estimate: ExperimentEstimate, study: StudyEstimates, cells: pd.DataFrame
+) -> list[Iterator[Figure]]:
+    """Each with the experiment's name, in parts as they are read; `cells` has the CELL_COLUMNS of all experiments."""
     own = cells[cells["experiment"] == estimate.experiment.name]
-    for figure in (
-        *arm_figures(estimate, study), *heatmap_figures(estimate, study), *interaction_figures(estimate, own, study),
-        *isolation_figures(estimate, study), *curve_figures(estimate, study),
-    ):  # fmt: skip
-        yield replace(figure, experiment=estimate.experiment.name)
+    parts = (
+        arm_figures(estimate, study), heatmap_figures(estimate, study), interaction_figures(estimate, own, study),
+        isolation_figures(estimate, study), curve_figures(estimate, study),
+    )  # fmt: skip
+    return [_named(part, estimate.experiment.name) for part in parts]
+
+
+def _named(figures: Iterator[Figure], experiment: str) -> Iterator[Figure]:
+    for figure in figures:
+        yield replace(figure, experiment=experiment)

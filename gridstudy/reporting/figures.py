@@ -9,9 +9,11 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gridstudy.core.forks import map_forked
 from gridstudy.records.tables import FOREIGN
 
 if TYPE_CHECKING:
@@ -29,16 +31,29 @@ SAVING: Mapping[str, Mapping[str, Any]] = {
 """What matplotlib must know of a format to save a figure in it."""
 
 
-def save_figures(findings: Findings, folder: Path, *, format: str = "png") -> dict[str, Figure]:
-    """Draw and save all figures that the findings have material for; matplotlib must know `format` as a file ending."""
+def save_figures(findings: Findings, folder: Path, *, format: str = "png", n_processes: int = 1) -> dict[str, Figure]:
+    """Draw and save all figures that the findings have material for, by up to `n_processes`.
+
+    matplotlib must know `format` as a file ending.
+    """
     import_matplotlib()
     folder.mkdir(parents=True, exist_ok=True)
+
+    def save(figures: Iterator[Figure]) -> list[Figure]:
+        return [save_figure(figure, folder, format) for figure in figures]
+
     with own_style():
-        return {figure.name: save_figure(figure, folder, format) for figure in all_figures(findings)}
+        saved = map_forked(save, figure_parts(findings), n_processes=n_processes)
+    return {figure.name: figure for figures in saved for figure in figures}
 
 
 def all_figures(findings: Findings) -> Iterator[Figure]:
     """Every figure in the order of the report; those of absent experiments are left out."""
+    yield from chain.from_iterable(figure_parts(findings))
+
+
+def figure_parts(findings: Findings) -> list[Iterator[Figure]]:
+    """All figures in parts that draw when they are read, in any order or process."""
     import_matplotlib()
     from gridstudy.reporting.experiment_figures import experiment_figures
     from gridstudy.reporting.forest_figures import forest_figures
@@ -46,14 +61,17 @@ def all_figures(findings: Findings) -> Iterator[Figure]:
 
     study = findings.estimates
     labels = study.description.labels
-    for figure in forest_figures(study):
-        yield replace(figure, labels=(*labels, *figure.labels))
+    parts = [_labelled(forest_figures(study), labels)]
     for estimate in study.experiments:
         if (estimate.summary["n"] > 0).any():
             own = () if estimate.experiment.name == FOREIGN else labels
-            for figure in experiment_figures(estimate, study, findings.cells):
-                yield replace(figure, labels=(*own, *figure.labels))
-    for figure in study_figures(study, findings.answers, findings.class_accuracy, findings.confusions):
+            parts += [_labelled(part, own) for part in experiment_figures(estimate, study, findings.cells)]
+    of_study = study_figures(study, findings.answers, findings.class_accuracy, findings.confusions)
+    return [*parts, *(_labelled(part, labels) for part in of_study)]
+
+
+def _labelled(figures: Iterator[Figure], labels: tuple[str, ...]) -> Iterator[Figure]:
+    for figure in figures:
         yield replace(figure, labels=(*labels, *figure.labels))
 
 

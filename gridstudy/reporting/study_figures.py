@@ -62,13 +62,12 @@ PAIRED = "paired"
 
 def study_figures(
     study: StudyEstimates, answers: StudyAnswers, classes: pd.DataFrame, confusions: pd.DataFrame
-) -> Iterator[Figure]:
-    """The figures of the whole study but the first, in the order of the report."""
-    yield from _noise_figures(study)
-    yield from _time_figures(study)
-    yield from _search_figures(answers, study)
-    yield from _ranking_figures(answers, study)
-    yield from _confusion_figures(study, classes, confusions)
+) -> list[Iterator[Figure]]:
+    """The figures of the whole study but the first, in the order of the report, in parts as they are read."""
+    return [
+        _noise_figures(study), _time_figures(study), _search_figures(answers, study), _ranking_figures(answers, study),
+        _confusion_figures(study, classes, confusions),
+    ]  # fmt: skip
 
 
 # --- the noise floor -----------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure as Drawing
 
 from gridstudy.core.selection import read_study_file
 from gridstudy.fashion.subject import SUBJECT
+from gridstudy.reporting.figures import save_figures
 from gridstudy.reporting.plotting import Figure
 from tests.pictures import NAMES, make_study
 from tests.tables import make_foreign, make_records, solver_records
@@ -179,6 +181,20 @@ def test_style_of_the_caller_is_left_alone_and_does_not_matter(tmp_path):
         before = dict(mpl.rcParams)
         assert study.save(tmp_path / "loud")["accuracy_epochs"].path.read_bytes() == expected
         assert dict(mpl.rcParams) == before
+
+
+def test_two_processes_draw_the_same_figures_as_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(threading, "active_count", lambda: 1)  # so that it forks, whatever other tests have left
+    findings = make_study(make_records(["epochs", "batch_size"], n_seeds=3)).findings
+    one, two = (
+        {
+            name: (figure.path.read_bytes(), replace(figure, path=Path()))
+            for name, figure in save_figures(findings, tmp_path / str(n), n_processes=n).items()
+        }
+        for n in (1, 2)
+    )
+    assert list(one) == list(two)
+    assert one == two
 
 
 @pytest.mark.parametrize("backend", ["garbage", "TkAgg"])
