@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from gridstudy.core.trial import LEAST_SEEDS
 from gridstudy.statistics.comparisons import ALPHA, POWER, Floats
+from gridstudy.statistics.distributions import noncentral_t_below, t_critical
 from gridstudy.statistics.looks import WEIGHTS
 
 N_DRAWS = 400
@@ -76,7 +76,7 @@ class Need:
 
 def t_power(effect: Floats, n: int, level: float | Floats) -> Floats:
     """Power of a one-sided paired t test at `level`, by the noncentral t; `effect` in sds of the difference."""
-    return np.asarray(stats.nct.sf(stats.t.isf(level, n - 1), n - 1, effect * np.sqrt(n)))
+    return np.asarray(1 - noncentral_t_below(t_critical(level, n - 1), n - 1, effect * np.sqrt(n)))
 
 
 def verdict_power(

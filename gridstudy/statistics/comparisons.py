@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import integrate, special, stats
+from scipy import integrate, special
 
 from gridstudy.core.experiment import Experiment
 from gridstudy.core.trial import FIRST_CONFIRMATION_SEED, LEAST_SEEDS
 from gridstudy.records.tables import FOREIGN
+from gridstudy.statistics.distributions import noncentral_t_below, skewness, t_above, t_below, t_critical, t_quantile
 
 MOST_SEEDS = 100
 ALPHA = 0.05
@@ -101,7 +102,7 @@ def _moments(values: Floats) -> tuple[Floats, Floats, Floats]:
 
 def _quantile(probability: float | Floats, degrees_of_freedom: Floats) -> Floats:
     defined = degrees_of_freedom > 0
-    return np.where(defined, stats.t.ppf(probability, np.where(defined, degrees_of_freedom, 1.0)), np.nan)
+    return np.where(defined, t_quantile(probability, np.where(defined, degrees_of_freedom, 1.0)), np.nan)
 
 
 # --- two samples ---------------------------------------------------------------------------------------------------
@@ -125,11 +126,11 @@ class Differences:
 
     def one_sided_p(self, shift: float = 0.0) -> Floats:
         """P of the hypothesis that the difference is at most `shift`; 1 where nothing can be tested."""
-        return self._p(stats.t.sf, shift)
+        return self._p(t_above, shift)
 
     def opposite_p(self, shift: float = 0.0) -> Floats:
         """P of the hypothesis that the difference is at least `shift`; 1 where nothing can be tested."""
-        return self._p(stats.t.cdf, shift)
+        return self._p(t_below, shift)
 
     def _p(self, tail: Any, shift: float) -> Floats:
         t = (self.mean - shift) / np.where(self.testable, self.standard_error, 1.0)
@@ -233,14 +234,14 @@ def is_skewed(differences_of_pair: Floats) -> bool:
     known = differences_of_pair[~np.isnan(differences_of_pair)]
     if known.size < LEAST_SEEDS or np.ptp(known) == 0:
         return False
-    return bool(abs(stats.skew(known)) > skewness_limit(known.size))
+    return bool(abs(skewness(known)) > skewness_limit(known.size))
 
 
 @lru_cache
 def skewness_limit(n: int) -> float:
     """The |skewness| that 1 % of normal samples of size n exceed, from 20,000 of them."""
     samples = np.random.default_rng(0).standard_normal((20_000, n))
-    return float(np.quantile(np.abs(stats.skew(samples, axis=1)), 0.99))
+    return float(np.quantile(np.abs(skewness(samples)), 0.99))
 
 
 # --- power ---------------------------------------------------------------------------------------------------------
@@ -254,7 +255,7 @@ def detectable_effects(*, alpha: float = ALPHA, paired: bool = True) -> tuple[fl
     """
     n = np.arange(LEAST_SEEDS, MOST_SEEDS + 1, dtype=float)
     degrees = (n - 1) if paired else 2 * (n - 1)
-    noncentrality = special.nctdtrinc(degrees, 1 - POWER, stats.t.isf(alpha / 2, degrees))
+    noncentrality = special.nctdtrinc(degrees, 1 - POWER, t_critical(alpha / 2, degrees))
     return tuple((noncentrality / np.sqrt(n)).tolist())
 
 
@@ -353,8 +354,8 @@ def seeds_to_recommend(objectives: pd.DataFrame, *, margin: float, assumed_sd: f
         return np.nan
     n = np.arange(LEAST_SEEDS, MOST_SEEDS + 1, dtype=float)[:, None]
     degrees = (n - 1) if is_paired(objectives) else 2 * (n - 1)
-    critical = stats.t.isf(ALPHA / (len(names) - 1), degrees)
-    missed = stats.nct.cdf(critical, degrees, (np.maximum(pairs.mean, 0) + margin) / sd * np.sqrt(n))
+    critical = t_critical(ALPHA / (len(names) - 1), degrees)
+    missed = noncentral_t_below(critical, degrees, (np.maximum(pairs.mean, 0) + margin) / sd * np.sqrt(n))
     enough = np.flatnonzero(missed.sum(axis=1) <= 1 - POWER)
     return float(n[enough[0], 0]) if enough.size else np.inf
 

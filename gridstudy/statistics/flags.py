@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from gridstudy.core.subject import Objective
 from gridstudy.core.trial import LEAST_SEEDS
 from gridstudy.statistics.comparisons import Floats
+from gridstudy.statistics.distributions import t_above
 
 LEVEL = 0.01
 """Level of the one-sided t tests below."""
@@ -77,7 +77,7 @@ def _exceeds_zero(changes: Floats, *, shared: float = 0.0) -> bool:
     if n < LEAST_SEEDS or not np.std(changes) > 0:
         return False
     t = changes.mean() / (np.std(changes, ddof=1) * np.sqrt(1 / n + shared))
-    return bool(stats.t.sf(t, n - 1) < LEVEL)
+    return bool(t_above(t, n - 1) < LEVEL)
 
 
 def is_infeasible(mean: float, objective: Objective, *, n_validation: float) -> bool:

@@ -11,7 +11,7 @@ from functools import reduce
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import linalg, stats
+from scipy import linalg
 
 from gridstudy.core.experiment import Experiment
 from gridstudy.core.space import Configuration
@@ -19,6 +19,7 @@ from gridstudy.core.trial import LEAST_SEEDS
 from gridstudy.core.values import Value
 from gridstudy.records.plans import Plan
 from gridstudy.statistics.comparisons import ALPHA, Floats, describe, holm, objective_table, select_trials
+from gridstudy.statistics.distributions import f_above
 from gridstudy.statistics.looks import running_p
 from gridstudy.statistics.standing import plan_schedule
 
@@ -273,7 +274,7 @@ def analyse_term(scores: Floats) -> TermTest | None:
     epsilon = trace**2 / (df1 * float(np.sum(gram**2)))
     sum_of_squares = n * float(np.sum(scores.mean(axis=0) ** 2))
     df2, f = df1 * (n - 1), sum_of_squares / trace
-    p = float(stats.f.sf(f, epsilon * df1, epsilon * df2))
+    p = f_above(f, epsilon * df1, epsilon * df2)
     return TermTest(df1, df2, f, epsilon, p, sum_of_squares, trace / df1)
 
 

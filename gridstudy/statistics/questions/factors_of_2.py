@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from gridstudy.core.space import Configuration
 from gridstudy.core.values import Value, format_value
 from gridstudy.records.plans import Plan
 from gridstudy.statistics.comparisons import ALPHA, Floats, paired_differences, select_trials
+from gridstudy.statistics.distributions import t_quantile
 from gridstudy.statistics.noise import logdir_spread, noise_floor
 from gridstudy.statistics.questions.replay import Interval, Replay, Row, mean_interval, present
 
@@ -170,7 +170,7 @@ def fieller(slopes: Floats) -> tuple[float, float]:
     NaN where they have no bounds, the curvature not being significant.
     """
     n = slopes.shape[1]
-    (b, c), factor = slopes.mean(axis=1), stats.t.ppf(1 - ALPHA / 2, n - 1) ** 2 / n
+    (b, c), factor = slopes.mean(axis=1), t_quantile(1 - ALPHA / 2, n - 1) ** 2 / n
     spread = factor * np.cov(slopes)
     square, mixed, constant = c**2 - spread[1, 1], b * c - spread[0, 1], b**2 - spread[0, 0]
     if square <= 0:

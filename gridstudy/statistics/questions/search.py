@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import special
 
 from gridstudy.statistics.comparisons import Floats
+from gridstudy.statistics.distributions import wilson_interval
 from gridstudy.statistics.questions.replay import Interval, Replay, Row, mean_interval
 
 ETAS = (2, 3)
@@ -140,9 +141,7 @@ def halve(curves: Floats, rungs: Sequence[int], eta: int) -> int:
 
 def share_interval(hits: npt.NDArray[np.bool_]) -> Interval:
     """The share of true values with Wilson's (1927) interval."""
-    test = stats.binomtest(int(hits.sum()), len(hits))
-    bounds = test.proportion_ci(method="wilson")
-    return Interval(float(hits.mean()), float(bounds.low), float(bounds.high))
+    return Interval(float(hits.mean()), *wilson_interval(int(hits.sum()), len(hits)))
 
 
 def random_search_rows(answer: RandomSearchAnswer, *, unit: str) -> Iterator[Row]:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import sparse, stats
+from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.sparse import linalg as sparse_linalg
 
 from gridstudy.statistics.comparisons import Floats
+from gridstudy.statistics.distributions import f_above
 from gridstudy.statistics.results.configurations import Ints
 
 PASS_LEVEL = 0.01
@@ -72,4 +73,4 @@ def analyse_passes(scores: Floats, configurations: Ints, passes: Ints) -> PassTe
     if before < 1e-18 * n:
         return PassTest(n_passes, df1, df2, np.nan, np.nan)
     f = max(before - after, 0.0) / df1 / max(after / df2, 1e-18 * before)
-    return PassTest(n_passes, df1, df2, f, float(stats.f.sf(f, df1, df2)))
+    return PassTest(n_passes, df1, df2, f, f_above(f, df1, df2))

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
 from gridstudy.core.trial import LEAST_SEEDS
 from gridstudy.statistics.comparisons import Floats, describe
+from gridstudy.statistics.distributions import t_quantile
 from gridstudy.statistics.results.configurations import Ints
 from gridstudy.statistics.results.contrasts import NOT_COMPARED, average_groups, compare_pairs, fold_factor
 from gridstudy.statistics.results.effects import analyse_variance, estimate_effects
@@ -153,7 +153,7 @@ def _equal_spread_half(replicates: Replicates, first: Ints, second: Ints) -> Flo
     ranked, n = replicates.ranked, replicates.n.astype(float)
     degrees = np.sum(n[ranked] - 1)
     pooled = np.sqrt(np.sum((n[ranked] - 1) * sd[ranked] ** 2) / degrees)
-    return np.asarray(stats.t.ppf(0.975, degrees) * pooled * np.sqrt(1 / n[first] + 1 / n[second]))
+    return np.asarray(t_quantile(0.975, degrees) * pooled * np.sqrt(1 / n[first] + 1 / n[second]))
 
 
 def effect_rows(part: Part, unit: Unit) -> pd.DataFrame:
