@@ -95,7 +95,7 @@ def _run(arguments: argparse.Namespace, command: str) -> int:
         return _run_if_outdated(arguments, command)
     if results.is_about_results(arguments):
         return results.run(arguments, command, say=say, check_output=check_output)
-    from gridstudy.cli.analysis import REPORT_FILE, analyse_logdir, write_results
+    from gridstudy.cli.analysis import REPORT_FILE, analyse_logdir, drawn_ahead, write_results
     from gridstudy.records.status import newest_change_ns
     from gridstudy.reporting.summary import first_screen
     from gridstudy.statistics.results.hypotheses import check_exit_code
@@ -104,10 +104,11 @@ def _run(arguments: argparse.Namespace, command: str) -> int:
     check_folders(arguments.logdir, output)
     newest_ns = newest_change_ns(arguments.logdir)
     print(f"reading {arguments.logdir} ...", file=sys.stderr, flush=True)
-    findings, problems = analyse_logdir(arguments.logdir, margin=margin, command=command)
-    for line in first_screen(findings):
-        say(line)
-    notes = write_results(findings, output, format=arguments.format)
+    with drawn_ahead() as begin:
+        findings, problems = analyse_logdir(arguments.logdir, margin=margin, command=command)
+        for line in first_screen(findings):
+            say(line)
+        notes = write_results(findings, output, format=arguments.format, begin=begin)
     _date_report(output / REPORT_FILE, newest_ns, newest_change_ns(arguments.logdir))
     for line in [*problem_lines(findings.records), *left_out_lines(findings), *problems, *notes]:
         say(line)

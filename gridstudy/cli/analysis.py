@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gridstudy.core.errors import StudyError
+from gridstudy.core.forks import done_ahead
 from gridstudy.records.status import newest_change_ns
 
 if TYPE_CHECKING:
@@ -15,6 +18,10 @@ if TYPE_CHECKING:
     from gridstudy.reporting.plotting import Figure
     from gridstudy.statistics.findings import Findings
     from gridstudy.statistics.verdicts import StoredVerdict
+
+    Order = tuple[Findings, Path, str]
+    """What to draw, into which folder, and in which format."""
+    Begin = Callable[[Order], Callable[[], dict[str, Figure]]]
 
 REPORT_FILE = "report.html"
 MOST_PROCESSES = 4
@@ -82,15 +89,20 @@ def check_records(records: Records, logdir: Path) -> None:
     )
 
 
-def write_results(findings: Findings, output: Path, *, format: str) -> list[str]:
-    """Write tables, figures and report; return what the user must know about it."""
+def write_results(findings: Findings, output: Path, *, format: str, begin: Begin | None = None) -> list[str]:
+    """Write tables, figures and report; return what the user must know about it.
+
+    `begin` comes from `drawn_ahead`; without it the figures are drawn after the tables.
+    """
     from gridstudy.reporting.phrases import count
     from gridstudy.reporting.report import write_report
     from gridstudy.reporting.tables import study_tables, write_tables
 
     try:
+        order = findings, output / "visualizations", format
+        finish = begin(order) if begin else partial(_draw, order)
         paths = write_tables(study_tables(findings), output)
-        figures = draw_figures(findings, output / "visualizations", format=format)
+        figures = finish()
         notes = write_report(findings, output, figures=figures)
     except OSError as error:
         raise StudyError(f"cannot write {error.filename or output}: {error.strerror or error}") from None
@@ -105,6 +117,22 @@ def is_outdated(report: Path, logdir: Path) -> bool:
     made_ns = report.stat().st_mtime_ns
     text = report.with_suffix(".md")
     return newest_ns is None or made_ns < newest_ns or (text.is_file() and made_ns < text.stat().st_mtime_ns)
+
+
+def drawn_ahead() -> AbstractContextManager[Begin]:
+    """Have figures drawn by a process that imports what draws while this one reads and estimates."""
+    return done_ahead(_import_drawing, _draw)
+
+
+def _import_drawing() -> None:
+    from gridstudy.reporting.figures import import_drawing
+
+    import_drawing()
+
+
+def _draw(order: Order) -> dict[str, Figure]:
+    findings, folder, format = order
+    return draw_figures(findings, folder, format=format)
 
 
 def draw_figures(findings: Findings, folder: Path, *, format: str) -> dict[str, Figure]:

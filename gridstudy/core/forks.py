@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
@@ -40,7 +41,7 @@ def map_forked(do: Callable[[T], R], items: Sequence[T], *, n_processes: int) ->
         stack.callback(os.close, reader)
         os.write(writer, b"".join(number.to_bytes(N_BYTES, "little") for number in range(len(items))))
         os.close(writer)
-        connections = [stack.enter_context(_fork(do, items, reader)) for _ in range(n_forks)]
+        connections = [stack.enter_context(_fork(partial(_work, do, items, reader))) for _ in range(n_forks)]
         results = {number: do(items[number]) for number in _take(reader)}
         for connection in connections:
             with suppress(EOFError, OSError):
@@ -55,33 +56,71 @@ def _take(reader: int) -> Iterator[int]:
 
 
 @contextmanager
-def _fork(do: Callable[[T], R], items: Sequence[T], reader: int) -> Iterator[Connection]:
-    """A connection to a fork that sends the results of the items that it took, or closes it."""
+def done_ahead(prepare: Callable[[], None], do: Callable[[T], R]) -> Iterator[Callable[[T], Callable[[], R]]]:
+    """A function that has `do` begun for an item and returns one that waits for its result.
+
+    A fork calls `prepare` at once, so that what it imports costs this process nothing. It ends with the context. Where
+    there is none, or it fails, `do` is called here, as late as the result is asked for.
+    """
+    if not can_fork():
+        yield lambda item: partial(do, item)
+        return
+    with _fork(partial(_serve, prepare, do), may_fork=True) as connection:
+
+        def begin(item: T) -> Callable[[], R]:
+            with suppress(OSError):
+                connection.send(item)
+            return partial(finish, item)
+
+        def finish(item: T) -> R:
+            try:
+                result: R = connection.recv()
+            except (EOFError, OSError):
+                result = do(item)
+            return result
+
+        yield begin
+
+
+def _serve(prepare: Callable[[], None], do: Callable[[T], R], connection: Connection) -> None:
+    prepare()
+    connection.send(do(connection.recv()))
+
+
+@contextmanager
+def _fork(work: Callable[[Connection], None], *, may_fork: bool = False) -> Iterator[Connection]:
+    """A connection to a fork that does `work` with the other end, and closes it where that fails."""
     context = multiprocessing.get_context("fork")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(do, items, reader, sender), daemon=True)
+    here, there = context.Pipe()
+    process = context.Process(target=_begin, args=(work, here, there), daemon=not may_fork)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # while it forks, Python would swallow a Ctrl-C
     try:
         with warnings.catch_warnings():
             # Python 3.12 counts the threads of the BLAS library, which gets ready for forks by itself
             warnings.filterwarnings("ignore", category=DeprecationWarning)
             process.start()
-        sender.close()
+        there.close()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        yield receiver
+        yield here
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        receiver.close()
+        here.close()
         if process.pid is not None:
             process.kill()
             process.join()
 
 
-def _work(do: Callable[[T], R], items: Sequence[T], reader: int, sender: Connection) -> None:
+def _begin(work: Callable[[Connection], None], here: Connection, there: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # at Ctrl-C end at once: the other process says so
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    results = {}
+    here.close()
     with suppress(Exception):  # the other process meets it again, and raises it
+        work(there)
+
+
+def _work(do: Callable[[T], R], items: Sequence[T], reader: int, connection: Connection) -> None:
+    results = {}
+    with suppress(Exception):
         for number in _take(reader):
             results[number] = do(items[number])
-    sender.send(results)
+    connection.send(results)

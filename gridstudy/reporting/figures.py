@@ -97,6 +97,16 @@ def import_matplotlib() -> None:
             os.environ["MPLBACKEND"] = backend
 
 
+def import_drawing() -> None:
+    """Import all that draws and saves figures, as the first figure would."""
+    import_matplotlib()
+    import matplotlib.backends.backend_agg  # noqa: F401
+
+    import gridstudy.reporting.experiment_figures
+    import gridstudy.reporting.forest_figures
+    import gridstudy.reporting.study_figures  # noqa: F401
+
+
 @contextlib.contextmanager
 def own_style() -> Iterator[None]:
     """Draw in seaborn's theme over matplotlib's defaults, and leave the caller's settings as they were."""

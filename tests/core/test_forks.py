@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from gridstudy.core.forks import can_fork, map_forked
+from gridstudy.core.forks import can_fork, done_ahead, map_forked
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="forks are made on Linux only")
 
@@ -100,3 +100,52 @@ def test_beside_other_threads_nothing_is_forked():
     finally:
         stop.set()
         thread.join()
+
+
+# --- ahead ---------------------------------------------------------------------------------------------------------
+
+
+@linux_only
+def test_what_is_done_ahead_is_prepared_and_done_by_a_fork(alone):
+    prepared = []
+    with done_ahead(lambda: prepared.append(1), lambda x: (x, len(prepared), os.getpid())) as begin:
+        item, n_prepared, pid = begin("figures")()
+    assert (item, n_prepared, prepared) == ("figures", 1, [])
+    assert pid != os.getpid()
+
+
+@pytest.mark.parametrize("fault", ["preparing", "doing", "killed"])
+def test_what_a_fork_fails_at_ahead_is_done_here(alone, fault):
+    here = os.getpid()
+
+    def fail(at):
+        if fault == at and os.getpid() != here:
+            raise RuntimeError("no luck")
+        if fault == "killed" and os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return os.getpid()
+
+    with done_ahead(lambda: fail("preparing"), lambda _: fail("doing")) as begin:
+        assert begin("figures")() == here
+
+
+@linux_only
+def test_a_fork_that_is_not_needed_any_more_ends(alone):
+    with pytest.raises(KeyboardInterrupt), done_ahead(lambda: time.sleep(60), lambda _: None):
+        raise KeyboardInterrupt
+
+
+def test_an_error_ahead_is_raised_here(alone):
+    def fail(number):
+        raise ValueError(f"item {number}")
+
+    with done_ahead(lambda: None, fail) as begin, pytest.raises(ValueError, match="item 3"):
+        begin(3)()
+
+
+def test_what_is_done_ahead_may_fork_again(alone):
+    def share(n):
+        return map_forked(lambda x: x * x, range(n), n_processes=2)
+
+    with done_ahead(lambda: None, share) as begin:
+        assert begin(4)() == [0, 1, 4, 9]
