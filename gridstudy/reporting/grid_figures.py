@@ -182,7 +182,7 @@ def draw_lines(lines: Lines) -> Axes:
     columns = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}.get(len(lines.panels), 4)
     rows = -(-len(lines.panels) // columns)
     drawing = new_drawing(WIDTH, 0.75 + 2.0 * rows, left=0.8, right=0.15, top=0.35, bottom=0.62)
-    drawing.subplots_adjust(hspace=0.32, wspace=0.08)
+    drawing.subplots_adjust(hspace=0.32, wspace=0.2)
     grid = drawing.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     panels: list[Axes] = grid.ravel().tolist()
     for ax, panel in zip(panels, lines.panels, strict=False):
@@ -220,7 +220,7 @@ def _set_panel_axes(grid: npt.NDArray[np.object_], lines: Lines) -> None:
         set_number_ticks(ax, along="y", most=5)
     for column in range(grid.shape[1]):
         lowest = max(row for row in range(grid.shape[0]) if row * grid.shape[1] + column < len(lines.panels))
-        set_scale(grid[lowest, column], lines.scale, width=6.8 / grid.shape[1])
+        set_scale(grid[lowest, column], lines.scale, width=6.4 / grid.shape[1])
         grid[lowest, column].tick_params(labelbottom=True)
 
 

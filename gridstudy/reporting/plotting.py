@@ -177,7 +177,9 @@ def set_scale(ax: Axes, scale: Scale, *, width: float = 6.5) -> None:
     if scale.kind == "log":
         ax.set_xscale("log")
     places = np.array([scale.place(value) for value in scale.values])
-    shown = _spaced(np.log(places) if scale.kind == "log" else places, scale.words, width)
+    positions = np.log(places) if scale.kind == "log" else places
+    span = float(np.ptp(positions)) or 1.0
+    shown = _spaced((positions - positions.min()) / span * width, scale.words)
     ax.set_xticks(places[shown], [wrap(scale.words[i], 14) for i in shown])
     ax.xaxis.set_minor_locator(NullLocator())
     if scale.kind == "category":
@@ -185,12 +187,10 @@ def set_scale(ax: Axes, scale: Scale, *, width: float = 6.5) -> None:
     ax.set_xlabel(scale.title)
 
 
-def _spaced(places: Floats, words: Sequence[str], width: float) -> list[int]:
-    """The ticks whose labels do not touch: both ends, and from the left whatever has room on `width` inches."""
-    span = float(np.ptp(places)) or 1.0
-    inches = (places - places.min()) / span * width
+def _spaced(inches: Floats, words: Sequence[str]) -> list[int]:
+    """The ticks, at these inches, whose labels do not touch: the first, and from there whatever has room."""
     shown = [0]
-    for i in range(1, len(places)):
+    for i in range(1, len(inches)):
         room = (width_of([words[i]]) + width_of([words[shown[-1]]])) / 2 + 0.08
         if inches[i] - inches[shown[-1]] >= room:
             shown.append(i)
@@ -466,13 +466,25 @@ def set_symlog(ax: Axes, low: float, high: float, *, margin: float, along: str) 
     if along == "x":
         ax.set_xscale("symlog", linthresh=2 * margin, linscale=0.8)
         ax.set_xlim(-reach[0], reach[1])
-        ax.set_xticks(ticks, words, fontsize="small")
+        shown = _spaced_from_zero(ax, ticks, words)
+        ax.set_xticks(ticks[shown], [words[i] for i in shown], fontsize="small")
         ax.xaxis.set_minor_locator(NullLocator())
     else:
         ax.set_yscale("symlog", linthresh=2 * margin, linscale=0.8)
         ax.set_ylim(-reach[0], reach[1])
         ax.set_yticks(ticks, words, fontsize="small")
         ax.yaxis.set_minor_locator(NullLocator())
+
+
+def _spaced_from_zero(ax: Axes, ticks: Floats, words: Sequence[str]) -> list[int]:
+    """The ticks of a horizontal axis whose labels do not touch: zero, and from there outwards whatever has room."""
+    left, right = ax.xaxis.get_transform().transform(np.array(ax.get_xlim()))
+    width = drawing_of(ax).get_figwidth() * ax.get_position().width
+    places = ax.xaxis.get_transform().transform(ticks) / (right - left) * width
+    zero = int(np.flatnonzero(ticks == 0)[0])
+    sides = (range(zero, len(ticks)), range(zero, -1, -1))
+    shown = {side[i] for side in sides for i in _spaced(np.abs(places[list(side)]), [words[k] for k in side])}
+    return sorted(shown)
 
 
 def spread_out(places: Floats, sizes: Floats) -> Floats:
