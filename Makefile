@@ -43,7 +43,7 @@ benchmark: $(VENV)/benchmark  ## most of an hour on a quiet machine, against Opt
 	$(RUN) -m benchmarks.compare --headline --growth --decided
 	$(RUN) -m benchmarks.table
 
-simulate: $(VENV)/ready  ## show by simulation that the statistics keep their guarantees, about ten minutes
+simulate: $(VENV)/ready  ## show by simulation that the statistics keep their guarantees, about a quarter of an hour
 	$(RUN) -m simulations.simulate --output docs/simulations.md
 
 chaos: $(VENV)/ready  ## kill studies a hundred times and count what is lost, doubled or different
