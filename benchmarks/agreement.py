@@ -19,8 +19,8 @@ from gridstudy.fashion.subject import SUBJECT
 ROOT = Path(__file__).resolve().parents[1]
 SIDES = ("torch", "onednn")
 CONFIGURATIONS: tuple[Mapping[str, Any], ...] = (
-    {}, {"batch_size": 4}, {"batch_size": 128}, {"units1": 16, "units2": 16}, {"units1": 512, "units2": 512},
-    {"depth": 3}, {"optimizer": "SGD"},
+    {}, {"batch_size": 4}, {"batch_size": 16}, {"batch_size": 128}, {"units1": 16, "units2": 16},
+    {"units1": 64, "units2": 64}, {"units1": 512, "units2": 512}, {"depth": 3}, {"optimizer": "SGD"},
 )  # fmt: skip
 LONG: Mapping[str, Any] = {"epochs": 10, "train_steps": 782}
 
