@@ -263,7 +263,9 @@ def coarse_word(grid: CoarseGrid) -> str:
     """Whether the coarser grid found as good an arm; a loss whose single interval excludes zero is not called a yes."""
     if grid.finds_best:
         return "yes, as far as shown"
-    return "unclear: the single interval excludes zero, the joint test does not" if grid.tied else "no"
+    if grid.tied:
+        return "unclear: the single interval excludes zero, the joint test does not"
+    return "no" if grid.lost.low > 0 else "no: another arm was shown to be better"
 
 
 def quadratic_sentence(findings: Findings, fit: QuadraticFit) -> Prose:

@@ -116,13 +116,28 @@ def recommendation_sentence(e: ExperimentEstimate, margin: float) -> str:
 
 
 def joint_sentence(e: ExperimentEstimate) -> Prose:
-    """Why arms whose single interval excludes zero are still tied."""
+    """Why arms are tied, or are not, where their single interval suggests the opposite."""
+    return Prose(" ".join(filter(None, [_tied_sentence(e), _left_out_sentence(e)])))
+
+
+def _tied_sentence(e: ExperimentEstimate) -> str:
     if not (names := close_arms(e)):
-        return Prose("")
-    return Prose(
+        return ""
+    one = len(names) == 1
+    return (
         f"{labels(e, names)}: the single {CONFIDENCE_PERCENT} % interval excludes zero, but the joint test over all "
-        f"{len(e.bounds)} arms does not separate {'it' if len(names) == 1 else 'them'} from the best, so "
-        f"{'it stays' if len(names) == 1 else 'they stay'} tied."
+        f"{len(e.bounds)} arms does not separate {'it' if one else 'them'} from the best, so "
+        f"{'it stays' if one else 'they stay'} tied."
+    )
+
+
+def _left_out_sentence(e: ExperimentEstimate) -> str:
+    rows = e.summary[e.summary["configuration"].isin(list(e.left_out)) & (e.summary["deficit_low"] <= 0)]
+    if rows.empty:
+        return ""
+    return (
+        f"{labels(e, [str(name) for name in rows['configuration']])}: shown at the look named to be worse than another "
+        f"arm, although the single {CONFIDENCE_PERCENT} % interval to the best mean includes zero."
     )
 
 

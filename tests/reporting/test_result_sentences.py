@@ -10,6 +10,7 @@ import pytest
 
 from gridstudy.reporting.result_sentences import (
     flag_sentences,
+    joint_sentence,
     lead_sentence,
     noise_sentences,
     ranking_sentences,
@@ -36,6 +37,17 @@ def test_rankings_in_words(epochs: ExperimentEstimate) -> None:
     assert "No arm can be ranked" in ranking_sentences(replace(epochs, best=None), 0.005)
     assert "One arm can be ranked" in ranking_sentences(replace(epochs, runner_up=None), 0.005)
     assert "cannot be estimated yet" in lead_sentence(replace(epochs, winners_curse=math.nan))
+
+
+def test_what_contradicts_a_single_interval_is_explained(epochs: ExperimentEstimate) -> None:
+    other = next(str(name) for name in epochs.summary["configuration"] if name != epochs.best)
+    is_other = epochs.summary["configuration"] == other
+    summary = epochs.summary.assign(tied_with_best=True, deficit_low=-0.01)
+    close = replace(epochs, summary=summary.assign(deficit_low=summary["deficit_low"].mask(is_other, 0.01)))
+    assert "the single 95 % interval excludes zero, but the joint test over all" in joint_sentence(close)
+    out = replace(epochs, summary=summary, left_out={other: 2})
+    assert joint_sentence(out).startswith(f"`{epochs.labels[other]}`: shown at the look named to be worse than another")
+    assert joint_sentence(replace(epochs, summary=summary, left_out={})) == ""
 
 
 def test_a_flag_names_a_hyperparameter_by_its_label(epochs: ExperimentEstimate) -> None:
