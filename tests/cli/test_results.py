@@ -13,7 +13,7 @@ import gridstudy
 from gridstudy.cli.analyse import main
 from gridstudy.cli.results import folder_name
 from gridstudy.core.errors import StudyError
-from tests.records.foreign.results import SAMPLES, content_of, make_database, make_grid, unpack
+from tests.records.foreign.results import SAMPLES, content_of, make_database, make_grid, optuna_study, unpack
 
 ROLES = ["--objective", "acc", "--hyperparameters", "lr,batch_size", "--seed", "seed", "--unit", "fraction"]
 OUTPUTS = {"experiment_summary.csv", "report.html", "report.md", "tables", "visualizations"}
@@ -325,12 +325,10 @@ def test_log_folders_are_still_analysed_without_roles(version: str, capsys: pyte
 
 
 def test_trials_of_a_sampler_that_repeat_each_other_count_once(capsys: pytest.CaptureFixture[str]) -> None:
-    optuna = pytest.importorskip("optuna")
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(study_name="s", storage="sqlite:///study.db", direction="maximize")
-    for number in range(12):
-        study.enqueue_trial({"width": 8 * (1 + number % 2), "seed": (number // 2) % 3})
-    study.optimize(lambda t: t.suggest_int("width", 8, 16) + t.suggest_int("seed", 0, 2) ** 2 / 10, n_trials=12)
+    with optuna_study(Path("study.db")) as study:
+        for number in range(12):
+            study.enqueue_trial({"width": 8 * (1 + number % 2), "seed": (number // 2) % 3})
+        study.optimize(lambda t: t.suggest_int("width", 8, 16) + t.suggest_int("seed", 0, 2) ** 2 / 10, n_trials=12)
     assert main(["--results", "optuna:study.db"]) == 0
     assert "--hyperparameters width --seed seed" in capsys.readouterr().out
     assert main(["--results", "optuna:study.db", "--objective", "value", "--hyperparameters", "width", "--seed", "seed",

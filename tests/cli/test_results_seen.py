@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ import pytest
 
 from gridstudy.cli.analyse import main
 from gridstudy.reporting.results import report
-from tests.records.foreign.results import SAMPLES, content_of, make_database, make_grid, unpack
+from tests.records.foreign.results import SAMPLES, content_of, make_database, make_grid, optuna_study, unpack
 
 
 @pytest.fixture(autouse=True)
@@ -260,14 +261,16 @@ def test_pruned_trials_with_the_best_values_do_not_count(
 
 
 def test_the_luckiest_of_many_repeats_is_not_called_best(screen: Screen) -> None:
-    optuna = pytest.importorskip("optuna")
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     rng = np.random.default_rng(1)
-    study = optuna.create_study(storage="sqlite:///study.db", direction="maximize")
-    for width in [8] * 92 + [16] * 4:
-        study.enqueue_trial({"width": width})
-    study.optimize(lambda t: (0.81 if t.suggest_int("width", 8, 16) == 8 else 0.82) + rng.normal(0, 0.01), n_trials=96)
-    assert study.best_params == {"width": 8}
+
+    def score(trial: Any) -> float:
+        return float((0.81 if trial.suggest_int("width", 8, 16) == 8 else 0.82) + rng.normal(0, 0.01))
+
+    with optuna_study(Path("study.db")) as study:
+        for width in [8] * 92 + [16] * 4:
+            study.enqueue_trial({"width": width})
+        study.optimize(score, n_trials=96)
+        assert study.best_params == {"width": 8}
     screen("--results", "optuna:study.db", "--objective", "value", "--hyperparameters", "width", "--unit", "fraction")
     summary = read()
     assert summary["width"].tolist() == [16, 8] and summary["n"].tolist() == [4, 92]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import tarfile
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from gridstudy.records.foreign.options import parse_results_table
 from gridstudy.records.foreign.selection import ForeignRuns, select_with
@@ -24,6 +26,18 @@ def make_database(sample: str, folder: Path) -> Path:
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript((SAMPLES / f"{sample}.sql").read_text(encoding="utf-8"))
     return path
+
+
+@contextmanager
+def optuna_study(path: Path) -> Iterator[Any]:
+    """A new Optuna study that maximises, in a database whose connections are closed afterwards."""
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+    try:
+        yield optuna.create_study(study_name="s", storage=storage, direction="maximize")
+    finally:
+        storage.engine.dispose()
 
 
 def unpack(sample: str, folder: Path) -> Path:
