@@ -65,14 +65,14 @@ def _round(value: float) -> str:
 def readme_lines(results: Results) -> Iterator[str]:
     """One item of README's list."""
     ratios = ", ".join(
-        f"{name.partition(',')[0]} {results.spread('ratios', f'{loop} / {OURS}: time')} times"
+        f"{results.spread('ratios', f'{loop} / {OURS}: time')} times with {name.partition(',')[0]}"
         for loop, name in LOOP_NAMES.items()
         if results.rows("ratios", f"{loop} / {OURS}: time")
     )
+    five, one = (results.spread("comparison", f"{name}: time", " s") for name in (HEADLINE, OURS))
     text = (
-        f"- Speed, in {results.n_rounds()} rounds on {results.machine()}: five seeds took "
-        f"{results.spread('comparison', f'{HEADLINE}: time', ' s')}, and one seed "
-        f"{results.spread('comparison', f'{OURS}: time', ' s')}. Against our one seed, {ratios} as long. "
+        f"- Speed, median [least, most] of {results.n_rounds()} rounds on {results.machine()}: the seven experiments "
+        f"take {five} with five seeds and {one} with one. One seed takes so much longer elsewhere: {ratios}. "
         "The ratios depend on the processor: on how fast it multiplies matrices, which is most of our time, and on "
         "how fast it runs Python, which is most of the loops'."
     )

@@ -87,7 +87,8 @@ STUDY: tuple[Mapping[str, Any], ...] = (
             {"better": {"batch_size": 64}, "worse": {"batch_size": 128}},
         ],
         "arms": [
-            "wide: 512 + 256 units, 10 epochs of batch 32", "deep: 256 + 128 + 128 units, 10 epochs of batch 64, AdamW",
+            "wide: 512 + 256 units, 10 epochs of batch 32",
+            "deep: 256 + 128 + 128 units, 10 epochs of batch 64, AdamW at 5e-4",
             "quick: 128 + 64 units, 5 epochs of batch 128",
         ],
         "scientific": ["epochs", "batch_size", "units1", "units2", "depth", "learning_rate", "optimizer"],

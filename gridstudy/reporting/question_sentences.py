@@ -21,6 +21,7 @@ from gridstudy.reporting.phrases import (
     p_value,
     percent,
     plain,
+    sentence,
     span,
 )
 from gridstudy.statistics.findings import CONFIDENCE_PERCENT, Findings, n_cheaper_searches
@@ -93,6 +94,12 @@ def interaction_items(findings: Findings) -> list[Prose]:
         where = f"{code(found.experiment)}, {term_words(findings, found.term)}"
         items.append(Prose(f"{where} ({size}, {p_value(found.p_holm)}). {direction(findings, found)}"))
     return items
+
+
+def own_interactions(findings: Findings, experiment: str) -> list[Prose]:
+    """A sentence for each interaction that was found in an experiment."""
+    found = [i for i in findings.answers.interactions.survivors if i.experiment == experiment]
+    return [sentence(f"{term_words(findings, i.term)} interact ({p_value(i.p_holm)})") for i in found]
 
 
 def direction(findings: Findings, interaction: Interaction) -> Prose:
@@ -242,7 +249,7 @@ def coarse_rows(findings: Findings) -> list[dict[str, object]]:
             "finds": code(arm(findings, g.experiment, g.best)),
             "lost against the full grid": gain(findings, g.lost, signed=False),
             f"at most ({CONFIDENCE_PERCENT} %)": difference(objective_of(findings), g.bound, signed=False),
-            "as good?": coarse_word(g),
+            "loses accuracy?": coarse_word(g),
             "share of the cost": percent(next(iter(g.cost.values()), math.nan), 0),
         }
         for g in findings.answers.coarse_grids
@@ -260,12 +267,12 @@ def kept_words(findings: Findings, grid: CoarseGrid) -> str:
 
 
 def coarse_word(grid: CoarseGrid) -> str:
-    """Whether the coarser grid found as good an arm; a loss whose single interval excludes zero is not called a yes."""
+    """Whether the coarser grid is shown to lose; what is only not shown is not called a no."""
     if grid.finds_best:
-        return "yes, as far as shown"
+        return "not shown"
     if grid.tied:
         return "unclear: the single interval excludes zero, the joint test does not"
-    return "no" if grid.lost.low > 0 else "no: another arm was shown to be better"
+    return "yes" if grid.lost.low > 0 else "yes: another arm was shown to be better"
 
 
 def quadratic_sentence(findings: Findings, fit: QuadraticFit) -> Prose:

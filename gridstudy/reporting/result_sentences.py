@@ -78,12 +78,15 @@ def score_cell(
 def lead_sentence(e: ExperimentEstimate) -> str:
     """The lead over the runner-up beside the winner's curse."""
     objective = objective_of(e)
-    lead = f"It leads {label(e, e.runner_up)} by {difference(objective, e.lead, e.lead_low, e.lead_high, signed=False)}"
+    size = str(difference(objective, e.lead, e.lead_low, e.lead_high, signed=False))
+    seeds = f" over the first {count(e.ranked_seeds, 'seed')}" if e.ranked_seeds else ""
+    size = size.replace(" [", f", single {CONFIDENCE_PERCENT} % interval [")
+    lead = f"It leads {label(e, e.runner_up)} by {size}{seeds}"
     if not math.isfinite(e.winners_curse):
         return f"{lead}; how much of that is luck cannot be estimated yet."
     return (
-        f"{lead}. Picking the best of {len(e.bounds) or len(e.tied)} like arms would overstate it by about "
-        f"{difference(objective, e.winners_curse, signed=False)} (winner's curse)."
+        f"{lead}. If all {len(e.bounds) or len(e.tied)} arms were equally good, the best mean would be too high by "
+        f"about {difference(objective, e.winners_curse, signed=False)} (winner's curse)."
     )
 
 
@@ -154,15 +157,19 @@ def noise_sentences(e: ExperimentEstimate) -> Prose:
     """The noise floor and what the seeds can resolve."""
     noise, objective = e.noise, objective_of(e)
     parts = [
-        f"{what} scatters by {difference(objective, median, signed=False)} over seeds (standard deviation; the median "
-        f"of {' to '.join(difference_numbers(objective, least, most))})."
+        f"{what} {difference(objective, median, signed=False)}{_range(objective, least, most)}."
         for what, median, least, most in (
-            ("One arm", noise.sd_median, noise.sd_min, noise.sd_max),
-            ("A paired difference", noise.difference_sd_median, noise.difference_sd_min, noise.difference_sd_max),
+            ("Over seeds, an arm has a standard deviation of", noise.sd_median, noise.sd_min, noise.sd_max),
+            ("A paired difference has one of", noise.difference_sd_median, noise.difference_sd_min,
+             noise.difference_sd_max),
         )
         if math.isfinite(median)
-    ]
+    ]  # fmt: skip
     return Prose(" ".join([*parts, resolution_sentence(noise, objective)]))
+
+
+def _range(objective: Objective, least: float, most: float) -> str:
+    return "" if least == most else f" (median; {' to '.join(difference_numbers(objective, least, most))})"
 
 
 def resolution_sentence(noise: NoiseFloor, objective: Objective) -> str:

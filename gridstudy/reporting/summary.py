@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from gridstudy.core.subject import Objective
@@ -25,7 +25,7 @@ from gridstudy.reporting.phrases import (
     sentence,
     terminal,
 )
-from gridstudy.reporting.question_sentences import interaction_sentence
+from gridstudy.reporting.question_sentences import interaction_sentence, own_interactions
 from gridstudy.reporting.result_sentences import (
     confirmation_sentence,
     follow_up_sentences,
@@ -138,7 +138,8 @@ def experiment_answer(findings: Findings, e: ExperimentEstimate) -> list[Prose]:
     found = [plain(e.experiment.question), answer(e, findings.margin)]
     if not found[1] and e.best:
         found[1] = Prose(f"{label(e, e.best)} reaches {summary_score(e, e.best)}.")
-    return [text for text in (*found, *follow_up_sentences(e, study_experiments(findings))) if text]
+    others = [*own_interactions(findings, e.experiment.name), *follow_up_sentences(e, study_experiments(findings))]
+    return [text for text in (*found, *others) if text]
 
 
 def answer_items(findings: Findings) -> list[Prose]:
@@ -172,11 +173,22 @@ def next_sentence(findings: Findings) -> Prose:
     experiments = study_experiments(findings)
     waiting = [e.verdict for e in experiments if e.verdict and e.verdict.next_look]
     if not waiting:
-        race = "Rerun the study with `--until recommended` to add seeds until a setting can be recommended."
-        return Prose(race if unresolved_experiments(findings) else "")
+        unresolved = unresolved_experiments(findings)
+        return race_sentence([e for e in experiments if e.experiment.name in unresolved])
     sizes = sorted({v.next_look for v in waiting})
     looks = "The next looks are" if len(sizes) > 1 else "The next look is"
     return Prose(f"{looks} at {enumeration([*map(str, sizes)])} seeds: rerun the study with `--until-decided`.")
+
+
+def race_sentence(unresolved: Sequence[ExperimentEstimate]) -> Prose:
+    """How to get recommendations, and where they are to be expected."""
+    if not unresolved:
+        return Prose("")
+    likely = [e.experiment.name for e in unresolved if not e.seeds_to_recommend.startswith("no ")]
+    if not likely:
+        return Prose("More seeds are not expected to give a recommendation where there is none.")
+    where = f" in {codes(likely, most=len(likely))}" if len(likely) < len(unresolved) else ""
+    return Prose(f"Rerun the study with `--until recommended` to add seeds until a setting can be recommended{where}.")
 
 
 # --- the data ------------------------------------------------------------------------------------------------------
@@ -221,8 +233,9 @@ def class_rows(findings: Findings, e: ExperimentEstimate) -> list[dict[str, obje
     table = findings.class_accuracy
     rows = table[table["experiment"] == e.experiment.name].sort_values("share", kind="stable").to_dict("records")
     return [
-        {"class": plain(r["class"]), "right": share_cell(r), "examples": f"{r['n_examples']:,.0f}"} for r in rows
-    ]  # fmt: skip
+        {"class": plain(r["class"]), "right": share_cell(r), "examples, all seeds": f"{r['n_examples']:,.0f}"}
+        for r in rows
+    ]
 
 
 def share_cell(row: Mapping[Hashable, Any]) -> Prose:
@@ -255,10 +268,10 @@ def noise_summary(findings: Findings) -> Prose:
     unit = difference_unit(objective)
     low, high = difference_numbers(objective, least["resolvable_paired"], most["resolvable_paired"])
     names = code(least["experiment"]), code(most["experiment"])
-    found = f"a difference of {low} {unit}".rstrip() + f" ({names[0]})"
+    found = f"a true difference of {low} {unit}".rstrip() + f" ({names[0]})"
     if len(known) > 1:
-        found = f"differences of {low} ({names[0]}) to {high} {unit}".rstrip() + f" ({names[1]})"
-    return Prose(f"With the present seeds, {percent(POWER, 0)} of studies detect {found}.")
+        found = f"true differences of {low} ({names[0]}) to {high} {unit}".rstrip() + f" ({names[1]})"
+    return Prose(f"With the present seeds, {percent(POWER, 0)} of studies find {found} between two typical settings.")
 
 
 def caveats(findings: Findings) -> list[Prose]:

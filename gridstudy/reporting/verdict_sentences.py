@@ -78,7 +78,13 @@ def undecided_answer(e: ExperimentEstimate, verdict: Verdict) -> Prose:
         needed = f"; {needed_phrase(verdict)}"
     so_far = "; ".join(effect_phrase(e, i, CANNOT_TELL) for i in range(len(verdict.contrasts)))
     n = max((c.n for c in verdict.contrasts), default=0)
-    return Prose(f"**Undecided** at {count(n, 'seed')}{needed}. So far {so_far}{label_mark(verdict)}.")
+    asked = f" whether within {margin_words(objective_of(e), verdict.margin)}" * claims_equality(verdict)
+    return Prose(f"**Undecided**{asked} at {count(n, 'seed')}{needed}. So far {so_far}{label_mark(verdict)}.")
+
+
+def claims_equality(verdict: Verdict) -> bool:
+    """Whether the hypothesis claims nothing but that differences do not matter."""
+    return all(contrast.relation == ALIKE for contrast in verdict.contrasts)
 
 
 def needed_phrase(verdict: Verdict) -> str:
@@ -139,7 +145,7 @@ def seeds_to_recommend(words: str) -> str:
     """The seeds that a recommendation would take."""
     if words.startswith("no "):
         return f" (none is expected {words.partition(' expected ')[2]})"
-    return f" (likely at {'more than ' * words.startswith('>')}{words.lstrip('>')} seeds)" if words else ""
+    return f" (likely with {'more than ' * words.startswith('>')}{words.lstrip('>')} seeds of each)" if words else ""
 
 
 def cost(e: ExperimentEstimate, configuration: str) -> float:
@@ -161,8 +167,7 @@ def verdict_reason(verdict: Verdict, objective: Objective) -> Prose:
     claim, alike = p_value(verdict.p_adjusted), p_value(verdict.p_equivalent_adjusted)
     one = len(verdict.contrasts) == 1
     margin = margin_words(objective, verdict.margin)
-    all_alike = all(c.relation == ALIKE for c in verdict.contrasts)
-    if verdict.verdict == EQUIVALENT or (verdict.verdict == SUPPORTED and all_alike):
+    if verdict.verdict == EQUIVALENT or (verdict.verdict == SUPPORTED and claims_equality(verdict)):
         every = "The difference lies" if one else "All differences lie"
         return Prose(f"{every} within {margin} of zero: {alike} {holm}.")
     if verdict.verdict == SUPPORTED:
@@ -171,10 +176,10 @@ def verdict_reason(verdict: Verdict, objective: Objective) -> Prose:
         return Prose(f"{'The difference is' if one else 'At least one difference is'} not as claimed: {claim} {holm}.")
     if reason := untested_reason(verdict.contrasts):
         return sentence(reason)
-    return Prose(
-        f"Neither a direction ({claim}) nor equality within {margin} ({alike}) is significant {holm}."
-        f"{decide_sentence(verdict)}"
-    )
+    tested = f"the claimed order nor its opposite ({claim}) nor equality within {margin} ({alike})"
+    if claims_equality(verdict):
+        tested = f"equality within {margin} ({alike}) nor a difference beyond it ({claim})"
+    return Prose(f"Neither {tested} is significant {holm}.{decide_sentence(verdict)}")
 
 
 def untested_reason(contrasts: Sequence[ContrastEstimate]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gridstudy.core.subject import Objective
 from gridstudy.records.verdicts import CANNOT_TELL
-from gridstudy.reporting.summary import confirmed_line, first_screen, verdict_overview
+from gridstudy.reporting.summary import answer_items, confirmed_line, first_screen, race_sentence, verdict_overview
 from tests.reports import find, study_findings
 from tests.tables import make_records
 
@@ -49,6 +49,21 @@ def test_the_overview_names_no_hypothesis_where_all_got_the_same_verdict() -> No
         alike = [replace(e, verdict=replace(e.verdict, verdict=CANNOT_TELL)) for e in judged[:n]]
         estimates = replace(findings.estimates, experiments=tuple(alike))
         assert verdict_overview(replace(findings, estimates=estimates)) == f"{words} undecided."
+
+
+def test_a_race_is_proposed_where_it_may_end() -> None:
+    first, second = study_findings().experiments[:2]
+    hopeful = replace(first, seeds_to_recommend="10 to 40")
+    hopeless = replace(second, seeds_to_recommend="no recommendation expected by 80 seeds")
+    assert race_sentence([]) == ""
+    assert race_sentence([hopeful]).endswith("until a setting can be recommended.")
+    assert race_sentence([hopeful, hopeless]).endswith(f"can be recommended in `{first.experiment.name}`.")
+    assert race_sentence([hopeless]) == "More seeds are not expected to give a recommendation where there is none."
+
+
+def test_an_interaction_is_told_where_its_question_is_answered() -> None:
+    (item,) = answer_items(find(make_records(["learning_rate_over_epochs"], sd=0.001)))
+    assert "Learning rate and epochs interact (p" in item
 
 
 def test_a_confirmation_without_complete_trials_says_so() -> None:

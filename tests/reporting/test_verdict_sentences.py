@@ -44,7 +44,11 @@ def judged(e: ExperimentEstimate, word: str, *, label: str = "paired", **changes
         ("supported", "paired", "All differences are as claimed: p = 0.020 after Holm's correction over 7 hypotheses."),
         ("contradicted", "paired", "At least one difference is not as claimed"),
         ("no practical difference", "paired", "All differences lie within 0.5 points of zero: p = 0.030"),
-        ("cannot tell", "paired", "Neither a direction (p = 0.020) nor equality within 0.5 points (p = 0.030)"),
+        (
+            "cannot tell",
+            "paired",
+            "nor its opposite (p = 0.020) nor equality within 0.5 points (p = 0.030)",
+        ),
         ("cannot tell", "no records", "An arm that the hypothesis names has no trials yet."),
         ("cannot tell", "unstable, 2 of 5", "An arm that the hypothesis names is unstable, 2 of 5."),
         ("cannot tell", "fewer than 3 common seeds", "There are fewer than 3 common seeds, too few for an interval."),
@@ -69,6 +73,15 @@ def test_a_verdict_names_its_look_and_the_next_one(epochs: ExperimentEstimate) -
     )
 
 
+def test_an_undecided_equality_is_called_so(epochs: ExperimentEstimate) -> None:
+    e = judged(epochs, "cannot tell", p_adjusted=1.0, p_equivalent_adjusted=0.4)
+    alike = tuple(replace(c, relation="alike") for c in e.verdict.contrasts)  # type: ignore[union-attr]
+    e = replace(e, verdict=replace(e.verdict, contrasts=alike))  # type: ignore[type-var]
+    assert answer(e, 0.005).startswith("**Undecided** whether within 0.5 points at 5 seeds")
+    reason = verdict_reason(e.verdict, ACCURACY)  # type: ignore[arg-type]
+    assert reason.startswith("Neither equality within 0.5 points (p = 0.400) nor a difference beyond it (p = 1.000) is")
+
+
 def test_the_seeds_that_are_needed_are_a_range_or_none(epochs: ExperimentEstimate) -> None:
     assert epochs.verdict is not None
     advice = epochs.verdict.advice
@@ -80,7 +93,7 @@ def test_the_seeds_that_are_needed_are_a_range_or_none(epochs: ExperimentEstimat
     ):
         changed = replace(advice, expected=expected, low=low, high=high, last=80)
         assert needed_phrase(replace(epochs.verdict, advice=changed)) == words
-    assert seeds_to_recommend("10 to 40") == " (likely at 10 to 40 seeds)"
+    assert seeds_to_recommend("10 to 40") == " (likely with 10 to 40 seeds of each)"
     assert seeds_to_recommend("no recommendation expected by 80 seeds") == " (none is expected by 80 seeds)"
 
 
