@@ -138,9 +138,8 @@ def result_rows() -> list[list[str]]:
     rows = []
     for verdict in reference("verdicts").to_dict("records"):
         own = contrasts[contrasts["experiment"] == verdict["experiment"]].to_dict("records")
-        confounded = sorted({row["confounded"] for row in own} - {"none"})
         words = {"cannot tell": "undecided"}.get(verdict["verdict"], verdict["verdict"])
-        note = f" (confounded with {', '.join(confounded)})" if confounded else ""
+        note = f" ({verdict['labels']})" if verdict["labels"] != "none" else ""
         rows.append([f"`{verdict['experiment']}`", words + note, "; ".join(map(difference, own)), str(own[0]["n"])])
     return rows
 
