@@ -78,7 +78,8 @@ def undecided_answer(e: ExperimentEstimate, verdict: Verdict) -> Prose:
         needed = f"; {needed_phrase(verdict)}"
     so_far = "; ".join(effect_phrase(e, i, CANNOT_TELL) for i in range(len(verdict.contrasts)))
     n = max((c.n for c in verdict.contrasts), default=0)
-    asked = f" whether within {margin_words(objective_of(e), verdict.margin)}" * claims_equality(verdict)
+    margin = margin_words(objective_of(e), verdict.margin)
+    asked = f" whether all differences are within {margin}," if claims_equality(verdict) else ""
     return Prose(f"**Undecided**{asked} at {count(n, 'seed')}{needed}. So far {so_far}{label_mark(verdict)}.")
 
 

@@ -77,7 +77,7 @@ def test_an_undecided_equality_is_called_so(epochs: ExperimentEstimate) -> None:
     e = judged(epochs, "cannot tell", p_adjusted=1.0, p_equivalent_adjusted=0.4)
     alike = tuple(replace(c, relation="alike") for c in e.verdict.contrasts)  # type: ignore[union-attr]
     e = replace(e, verdict=replace(e.verdict, contrasts=alike))  # type: ignore[type-var]
-    assert answer(e, 0.005).startswith("**Undecided** whether within 0.5 points at 5 seeds")
+    assert answer(e, 0.005).startswith("**Undecided** whether all differences are within 0.5 points, at 5 seeds")
     reason = verdict_reason(e.verdict, ACCURACY)  # type: ignore[arg-type]
     assert reason.startswith("Neither equality within 0.5 points (p = 0.400) nor a difference beyond it (p = 1.000) is")
 
