@@ -252,7 +252,8 @@ def test_the_documents_tables_show_median_least_and_most_of_the_rounds():
     ):
         assert line in guide
     readme = " ".join(line.strip() for line in table.readme_lines(results))
-    assert "five seeds took 50 s [40, 60], and one seed 11 s [10, 12]" in readme
+    assert "take 50 s [40, 60] with five seeds and 11 s [10, 12] with one" in readme
+    assert "longer elsewhere: 2.0 [2.0, 2.3] times with a bare torch loop in two processes" in readme
     assert table.replace_between(f"a\n{table.BEGIN}old\n{table.END}b\n", ["new"]) == (
         f"a\n{table.BEGIN}new\n{table.END}b\n"
     )
