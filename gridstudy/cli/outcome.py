@@ -25,9 +25,10 @@ def resolution(study: StudyRun, planned: Sequence[PlannedTrial]) -> str:
         return f"comparisons begin at {LEAST_SEEDS} seeds; this plan has {n_seeds}"
     records = study.load_records()
     names = {e.name for e in study.experiments}
+    own = [plan for plan in records.plans if plan.experiment.name in names]
     paired, unpaired, source = planned_resolution(
         n_seeds, records.trials, groups=[[c.name for c in plan.experiment.configurations] for plan in records.plans],
-        family_size=max(family_size(plan, records.plans) for plan in records.plans if plan.experiment.name in names),
+        family_size=max(family_size(plan, records.plans) for plan in own), first_look=min(p.first_look for p in own),
         is_fraction=study.subject.objective.is_fraction,
     )  # fmt: skip
     if not source:

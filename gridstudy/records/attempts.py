@@ -8,6 +8,7 @@ TensorBoard that watches shows the run under the attempt's name until then, and 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -17,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gridstudy.core.files import flush_folder, move_into_place, write_atomic
-from gridstudy.records.toml import RecordError
+from gridstudy.records.toml import FormatError, RecordError, UnreadableError
 from gridstudy.records.trials import ATTEMPT_MARK, RESULT_FILE, TRIAL_NAME, read_result
 
 ATTEMPT_NAME = re.compile(rf"{TRIAL_NAME.pattern}{re.escape(ATTEMPT_MARK)}\d+-[0-9a-f]+")
@@ -83,33 +84,56 @@ def place_attempt(attempt: Path, folder: Path) -> bool:
 def _move(attempt: Path, folder: Path) -> None:
     """Move a folder to where there is none; raise FileExistsError where there is one.
 
-    Windows refuses to move a folder in which a program has a file open; the files are copied then, the result last.
+    Windows refuses to move a folder in which a program has a file open, and a container's overlay one of a lower layer.
+    The files are copied then, the result last.
     """
     try:
         move_into_place(attempt, folder)
-    except PermissionError:
-        shutil.copytree(attempt, folder, ignore=lambda here, _: {RESULT_FILE} if Path(here) == attempt else set())
-        if (attempt / RESULT_FILE).exists():
-            write_atomic(folder / RESULT_FILE, (attempt / RESULT_FILE).read_bytes())
-        _remove(attempt)
-    except OSError:
-        if not os.path.lexists(folder):
+    except OSError as error:
+        if isinstance(error, PermissionError) or error.errno == errno.EXDEV:
+            _copy(attempt, folder)
+        elif os.path.lexists(folder):
+            raise FileExistsError(f"{folder} exists") from None
+        else:
             raise
-        raise FileExistsError(f"{folder} exists") from None
+
+
+def _copy(attempt: Path, folder: Path) -> None:
+    def without_result(here: str, _: list[str]) -> set[str]:
+        return {RESULT_FILE} if Path(here) == attempt else set()
+
+    shutil.copytree(attempt, folder, symlinks=True, ignore=without_result)
+    if (attempt / RESULT_FILE).exists():
+        write_atomic(folder / RESULT_FILE, (attempt / RESULT_FILE).read_bytes())
+    _remove(attempt)
 
 
 def _clear_place(folder: Path) -> bool:
     """Clear a trial's place of what is not complete; return False where a whole result lies there.
 
     What lies there is moved away before it is deleted: between a look and a deletion, another runner may complete it.
+    Raises PermissionError, before anything is moved, where the folder may not be entered: there may be a whole result.
     """
     if not os.path.lexists(folder):
         return True
+    try:
+        (folder / RESULT_FILE).stat()
+    except PermissionError:
+        raise
+    except OSError:
+        pass
     if _is_complete(folder, folder):
         return False
     aside = attempt_folder(folder, attempt=SET_ASIDE, owner=_new_owner())
-    with suppress(FileNotFoundError):
+    try:
         move_into_place(folder, aside)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # as of a folder in a lower layer of a container's overlay
+            raise
+        _remove(folder)
+        return True
     if _is_complete(aside, folder):
         move_into_place(aside, folder)
         return False
@@ -143,12 +167,23 @@ def find_attempts(logdir: Path) -> Iterator[Path]:
 def clear_attempts(logdir: Path) -> None:
     """Delete what attempts of earlier runners left; one that was killed as its trial was complete is put into place.
 
-    The caller holds the log directory, so that these runners have ended, or have shown no life for a minute: such a
-    one finds out that the lock is lost before it places anything.
+    One whose result cannot be read, or is of another version of this program, stays. The caller holds the log
+    directory, so that these runners have ended, or have shown no life for a minute: such a one finds out that the lock
+    is lost before it places anything.
     """
     for attempt in find_attempts(logdir):
         place = place_of(attempt)
         if _is_complete(attempt, place):
             place_attempt(attempt, place)
-        else:
+        elif not _may_be_complete(attempt):
             _remove(attempt)
+
+
+def _may_be_complete(folder: Path) -> bool:
+    try:
+        read_result(folder / RESULT_FILE)
+    except (FormatError, UnreadableError):
+        return True
+    except RecordError:
+        return False
+    return False

@@ -29,6 +29,10 @@ class FormatError(RecordError):
     """A whole record of another version of this program: nothing that may be run again in its place."""
 
 
+class UnreadableError(RecordError):
+    """A file that is there and that the system does not let us read, now or ever: whether it is whole is unknown."""
+
+
 def write_toml(path: Path, content: Mapping[str, Any]) -> None:
     """Write TOML whose last line is the SHA-256 of the lines before, so that no cut or flipped bit goes unseen."""
     body = tomli_w.dumps({"format": FORMAT, **content}).encode()
@@ -58,7 +62,8 @@ def _whole_body(path: Path) -> bytes:
     try:
         body, marker, checksum = with_unix_line_ends(read_bytes(path)).rpartition(b"# sha256 ")
     except OSError as error:
-        raise RecordError(f"cannot be read ({error.strerror or error})") from None
+        kind = RecordError if isinstance(error, FileNotFoundError) else UnreadableError
+        raise kind(f"cannot be read ({error.strerror or error})") from None
     if not marker:
         raise RecordError("is empty or cut short (its last line, the checksum, is missing)")
     if checksum.decode("ascii", "replace").strip() != hashlib.sha256(body).hexdigest():

@@ -290,7 +290,7 @@ def _estimate_plan(plan: Plan, trials: pd.DataFrame, context: _Context, *, size:
     objectives = objective_table(trials, experiment, sign=context.sign)
     labels = arm_labels(experiment, context.description)
     stable = _stable(objectives, trials)
-    noise = noise_floor(stable, logdir=context.spread, family_size=size)
+    noise = noise_floor(stable, logdir=context.spread, family_size=size, first_look=plan.first_look)
     ranking = rank_plan(
         objectives, plan, costs=_costs(grid), margin=context.margin, diverged=diverged_seeds(trials, experiment),
         noise=noise,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gridstudy.core.trial import LEAST_SEEDS
+from gridstudy.core.trial import LEAST_SEEDS, LOOK_FACTORS
 from gridstudy.statistics.comparisons import (
     ALPHA,
     MOST_SEEDS,
@@ -46,9 +46,9 @@ class NoiseFloor:
     """The scatter of an experiment's replicates, in the unit of the objective; NaN where there are too few.
 
     `resolvable_paired` and `resolvable_unpaired` are the smallest differences between two configurations that
-    `n_seeds` seeds (the median over configurations) find with 80 % power at the level that a verdict uses at its first
-    look (see `resolution`); infinite below 3 seeds. They rest on the median spreads, or on those of `source` where the
-    experiment has none of its own.
+    `n_seeds` seeds (the lower median over configurations) find with 80 % power at the level of the looks that they
+    complete (see `resolution`); infinite below 3 seeds. They rest on the median spreads, or on those of `source` where
+    the experiment has none of its own.
     """
 
     n_seeds: int
@@ -65,18 +65,18 @@ class NoiseFloor:
     """The standard deviation of a difference to plan with: the median, or that of `source`."""
 
 
-def noise_floor(objectives: pd.DataFrame, *, logdir: Spread, family_size: int = 1) -> NoiseFloor:
+def noise_floor(objectives: pd.DataFrame, *, logdir: Spread, family_size: int = 1, first_look: int = 0) -> NoiseFloor:
     """The noise floor of stable configurations; `logdir` stands in where they have fewer than 3 seeds.
 
-    `family_size` counts the hypotheses that Holm corrects over.
+    `family_size` counts the hypotheses that Holm corrects over, `first_look` the seeds of the first look.
     """
     columns = describe(objectives.to_numpy(float))
     pairs = compare_pairs(objectives)
     pairs = pairs[pairs["n"] >= LEAST_SEEDS]
     own = _own_spread(columns.sd[columns.n >= LEAST_SEEDS], pairs)
     spread = own or logdir
-    n_seeds = int(np.median(columns.n)) if columns.n.size else 0
-    paired, unpaired = resolution(n_seeds, spread, family_size=family_size)
+    n_seeds = int(np.quantile(columns.n, 0.5, method="lower")) if columns.n.size else 0
+    paired, unpaired = resolution(n_seeds, spread, family_size=family_size, first_look=first_look)
     return NoiseFloor(
         n_seeds,
         *_median_range(columns.sd),
@@ -136,22 +136,30 @@ def _difference_sd(objectives: pd.DataFrame, groups: Sequence[Sequence[str]]) ->
     return float(known.loc[known["n"] >= LEAST_SEEDS, "difference_sd"].median())
 
 
-def resolution(n_seeds: int, spread: Spread, *, family_size: int = 1) -> tuple[float, float]:
+def resolution(n_seeds: int, spread: Spread, *, family_size: int = 1, first_look: int = 0) -> tuple[float, float]:
     """The smallest difference found with 80 % power, with and without pairing; infinite below 3 seeds.
 
-    Two-sided at the level of Holm's strictest test at the first look: 5 % x .8 / `family_size`.
+    Two-sided at the level of Holm's strictest test, 5 % x w_k / `family_size` at look k, and the least over the looks
+    that `n_seeds` complete. `first_look` is the size of the first one; without it, all seeds are one.
     """
     if n_seeds < LEAST_SEEDS:
         return np.inf, np.inf
-    at, alpha = min(n_seeds, MOST_SEEDS) - LEAST_SEEDS, ALPHA * WEIGHTS[0] / family_size
-    paired, unpaired = (detectable_effects(alpha=alpha, paired=kind)[at] for kind in (True, False))
-    return paired * spread.difference_sd, unpaired * spread.sd * float(np.sqrt(2))
+    sizes = [factor * first_look for factor in LOOK_FACTORS if 0 < factor * first_look <= n_seeds] or [n_seeds]
+
+    def effect(*, paired: bool) -> float:
+        return min(
+            detectable_effects(alpha=ALPHA * weight / family_size, paired=paired)[min(n, MOST_SEEDS) - LEAST_SEEDS]
+            for n, weight in zip(sizes, WEIGHTS, strict=False)
+            if n >= LEAST_SEEDS
+        )
+
+    return effect(paired=True) * spread.difference_sd, effect(paired=False) * spread.sd * float(np.sqrt(2))
 
 
 def planned_resolution(
     n_seeds: int, trials: pd.DataFrame | None, *, groups: Sequence[Sequence[str]] = (), family_size: int = 1,
-    is_fraction: bool = True,
+    first_look: int = 0, is_fraction: bool = True,
 ) -> tuple[float, float, str]:  # fmt: skip
     """What `n_seeds` could resolve, paired and unpaired, and whose spreads that rests on; for the dry run."""
     spread = logdir_spread(trials, groups=groups, assumed=assumed_spread(is_fraction=is_fraction))
-    return *resolution(n_seeds, spread, family_size=family_size), spread.source
+    return *resolution(n_seeds, spread, family_size=family_size, first_look=first_look), spread.source

@@ -8,6 +8,7 @@ import pytest
 
 from gridstudy.core import files
 from gridstudy.core.trial import TrialState
+from gridstudy.records import toml
 from gridstudy.records.attempts import clear_attempts, find_attempts, is_attempt, place_attempt, place_of, start_attempt
 from gridstudy.records.status import find_trials
 from gridstudy.records.tables import find_results, load_records
@@ -108,6 +109,62 @@ def test_where_a_program_keeps_a_file_open_the_files_are_copied(place, trial, mo
     assert (place / "subject" / RESULT_FILE).exists()
     assert not own.exists()
     read_result(place / RESULT_FILE)
+
+
+def test_what_an_overlay_cannot_move_is_copied_or_deleted_in_place(tmp_path, place, trial, monkeypatch):
+    """A container's overlay answers EXDEV to the rename of a folder in a lower layer."""
+    place.mkdir(parents=True)
+    (place / LOG_FILE).write_text("left unfinished")
+    move = Path.replace
+
+    def refuse(self, target):
+        if self.is_dir():
+            raise OSError(errno.EXDEV, "Invalid cross-device link", str(self))
+        return move(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    own = begin(place, "aa")
+    assert not place.exists()
+    (own / "latest").symlink_to("nowhere")
+    complete(own, trial)
+    assert place_attempt(own, place)
+    assert (place / "latest").is_symlink()
+    assert trial_status(tmp_path, trial).state is TrialState.COMPLETE
+    assert not list(find_attempts(tmp_path))
+
+
+@pytest.mark.parametrize("reason", [errno.EACCES, errno.ESTALE])
+def test_an_attempt_whose_result_cannot_be_read_stays(tmp_path, place, trial, monkeypatch, reason):
+    own = begin(place, "aa")
+    complete(own, trial)
+
+    def refuse(path):
+        raise OSError(reason, "refused", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(toml, "read_bytes", refuse)
+        clear_attempts(tmp_path)
+    assert (own / RESULT_FILE).exists()
+    clear_attempts(tmp_path)
+    assert trial_status(tmp_path, trial).state is TrialState.COMPLETE
+
+
+def test_a_folder_that_may_not_be_entered_is_not_replaced(place, monkeypatch):
+    place.mkdir(parents=True)
+    (place / LOG_FILE).write_text("somebody's")
+
+    stat = Path.stat
+
+    def refuse(self, **options):
+        if self == place / RESULT_FILE:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return stat(self, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", refuse)
+        with pytest.raises(PermissionError):
+            start_attempt(place, attempt=1)
+    assert (place / LOG_FILE).read_text() == "somebody's"
 
 
 def test_an_attempt_counts_as_interrupted_and_never_as_complete(tmp_path, place, trial):

@@ -42,6 +42,17 @@ def test_the_resolution_is_at_the_level_that_the_verdict_uses():
     assert resolution(2, LOGDIR) == (np.inf, np.inf)
 
 
+@pytest.mark.parametrize("n_seeds", [20, 39])
+def test_at_a_later_look_the_resolution_is_at_that_looks_level(n_seeds):
+    """Four times the first look of 5: a twentieth of the 5 %; seeds beyond it are in no verdict."""
+    paired, unpaired = resolution(n_seeds, LOGDIR, family_size=7, first_look=5)
+    alpha = 0.0025 / 7
+    assert paired == pytest.approx(TTestPower().solve_power(nobs=20, power=0.8, alpha=alpha) * 0.01, rel=1e-3)
+    expected = TTestIndPower().solve_power(nobs1=20, power=0.8, alpha=alpha) * LOGDIR.sd
+    assert unpaired == pytest.approx(expected, rel=1e-3)
+    assert resolution(4, LOGDIR, first_look=5) == resolution(4, LOGDIR)
+
+
 def test_pairs_are_taken_within_experiments_and_each_once():
     generator = np.random.default_rng(0)
     shared, other = generator.normal(0, 0.02, (2, 6))
