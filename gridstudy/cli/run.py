@@ -144,6 +144,8 @@ def _run_study(
     if arguments.confirm and arguments.seeds is not None:
         raise StudyError("--confirm always uses as many fresh seeds as the selection had; leave --seeds out")
     until = arguments.until or ("decided" if arguments.until_decided else "")
+    if arguments.until_decided and until != "decided":
+        raise StudyError(f"--until-decided is --until decided; got --until {until} beside it; leave one of them out")
     if until and arguments.confirm:
         raise StudyError("--confirm runs one look on fresh seeds, so it does not go with --until or --until-decided")
     for option in ("most_seeds", "time_limit"):
@@ -162,6 +164,7 @@ def _run_study(
     study.check_options()
     study.warm_up(dry_run=arguments.dry_run or arguments.ask)
     study = study.with_subject(_with_data(arguments, study))
+    study.check_first_look()
     if arguments.dry_run:
         return _show_plan(study)
     if arguments.ask and not _may_start(study):

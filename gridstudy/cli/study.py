@@ -302,6 +302,15 @@ class StudyRun:
         first = Schedule(plan.seeds, plan.first_look).extended(plan.first_look)
         return tuple(dict.fromkeys((*first, *self._seeds_asked)))
 
+    def check_first_look(self) -> None:
+        """Refuse, look by look, a number of seeds that ends before the first look."""
+        for experiment in self.experiments if self.until else ():
+            if (n := self.first_plan(experiment).first_look) > self.most_seeds:
+                raise StudyError(
+                    f"--most-seeds must allow the first look; that of {experiment.name} is at {n} seeds; "
+                    f"got {self.most_seeds}"
+                )
+
     @property
     def _seeds_asked(self) -> tuple[int, ...]:
         return () if self.are_seeds_default else self.seeds

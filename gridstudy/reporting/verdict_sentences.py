@@ -177,6 +177,8 @@ def verdict_reason(verdict: Verdict, objective: Objective) -> Prose:
         return Prose(f"{'The difference is' if one else 'At least one difference is'} not as claimed: {claim} {holm}.")
     if reason := untested_reason(verdict.contrasts):
         return sentence(reason)
+    if not verdict.look:
+        return Prose(f"No look is complete yet, so nothing has been tested.{decide_sentence(verdict)}")
     tested = f"the claimed order nor its opposite ({claim}) nor equality within {margin} ({alike})"
     if claims_equality(verdict):
         tested = f"equality within {margin} ({alike}) nor a difference beyond it ({claim})"

@@ -112,7 +112,7 @@ def test_a_time_limit_that_ends_it_is_told(run, capsys, monkeypatch):
 
 def test_other_data_in_the_log_directory_decide_nothing(run, tmp_path):
     run("depth", "--seeds", "6", "--validation", "test")
-    out = run("depth", "--until-decided", "--seeds", "3", "--most-seeds", "3")
+    out = run("depth", "--until-decided", "--seeds", "3", "--most-seeds", "6")
     # the looks of the plan are at 6, 12, ... seeds, and these data have none of them yet
     assert "36 of" not in out
     assert len(list(tmp_path.glob("modellogs/*/seed*/result.toml"))) == 18 + 18
