@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import stat
@@ -79,8 +80,8 @@ def read_bytes(path: Path, *, most: int = MOST_BYTES) -> bytes:
 
 
 def with_unix_line_ends(content: bytes) -> bytes:
-    """Read CRLF as LF, so that a checksum survives Git for Windows."""
-    return content.replace(b"\r\n", b"\n")
+    """Read CRLF as LF and leave a byte order mark out, so that a checksum survives Git for Windows and Notepad."""
+    return content.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
 
 
 def expand_path(text: str, *, what: str) -> Path:

@@ -23,7 +23,9 @@ T = TypeVar("T")
 FileState = tuple[str, int, int, int]
 """Name, size in bytes, time of change in ns, and inode of a file."""
 
-NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+NO_FOLDER = (errno.ENOTDIR, errno.ENOENT)
+"""A home that is no folder, such as /dev/null, and one in which none can be made, such as /proc."""
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS, *NO_FOLDER)
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 DAY_S = 86_400
 PARTIAL = ".partial-"
@@ -70,6 +72,8 @@ def first_allowed(folders: Iterable[Path], use: Callable[[Path], T], *, warn: Ca
 
 def _describe(error: OSError) -> str:
     path = Path(error.filename or ".")
+    if error.errno in NO_FOLDER:
+        return f"cannot use {path} ({error.strerror})"
     return f"cannot use {path}, which belongs to {owner_of(path)} ({error.strerror})"
 
 

@@ -135,7 +135,9 @@ def unfinished_row(folder: Path) -> dict[str, str]:
     try:
         text = read_bytes(folder / ERROR_FILE).decode("utf-8", "replace")
     except FileNotFoundError:
-        return {"path": str(folder), "state": "interrupted", "reason": "it has no result yet"}
+        is_whole = is_attempt(folder) and os.path.lexists(folder / RESULT_FILE)
+        reason = "it has its result, but not its place yet; run the study once" if is_whole else "it has no result yet"
+        return {"path": str(folder), "state": "interrupted", "reason": reason}
     except OSError as error:
         return {"path": str(folder), "state": "unreadable", "reason": f"cannot be read ({error.strerror})"}
     lines = text.strip().splitlines()

@@ -25,6 +25,19 @@ def test_the_first_folder_that_may_be_used_is_used_and_said_instead_of_which(tmp
     assert said[1].endswith(f"using {folders[2]} instead")
 
 
+def test_a_home_that_is_no_folder_is_passed_over(tmp_path):
+    """As the accounts of daemons have it: HOME=/dev/null."""
+    (tmp_path / "home").touch()
+
+    def use(folder):
+        folder.mkdir(parents=True)
+        return folder.name
+
+    said = []
+    assert first_allowed([tmp_path / "home" / "cache", tmp_path / "other"], use, warn=said.append) == "other"
+    assert said == [f"cannot use {tmp_path / 'home' / 'cache'} (Not a directory); using {tmp_path / 'other'} instead"]
+
+
 def test_where_no_folder_may_be_used_the_last_refusal_is_raised(tmp_path):
     def use(folder):
         raise PermissionError(errno.EACCES, "Permission denied", str(folder))

@@ -177,6 +177,7 @@ def test_an_attempt_counts_as_interrupted_and_never_as_complete(tmp_path, place,
         records = load_records(tmp_path)
         assert records.trials.empty
         assert list(records.problems["state"]) == ["interrupted"]
+        assert records.problems["reason"].item().startswith("it has its result" if is_whole else "it has no result yet")
         (found,) = find_trials(tmp_path).values()
         assert (found.trial_id, found.state) == (trial.trial_id, TrialState.INTERRUPTED)
     place_attempt(own, place)

@@ -216,3 +216,10 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_byte_order_mark_is_no_damage(tmp_path, make_trial):
+    complete(tmp_path, make_trial())
+    path = trial_folder(tmp_path, make_trial()) / RESULT_FILE
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert trial_status(tmp_path, make_trial()).state is TrialState.COMPLETE
