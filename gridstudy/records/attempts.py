@@ -141,10 +141,12 @@ def _clear_place(folder: Path) -> bool:
     return True
 
 
-def _is_complete(folder: Path, place: Path) -> bool:
-    """Whether a folder holds a whole result of the trial that belongs in `place`."""
+def _is_complete(folder: Path, place: Path) -> bool | None:
+    """Whether a folder holds a whole result of the trial that belongs in `place`; None where that cannot be told."""
     try:
         result, _ = read_result(folder / RESULT_FILE)
+    except (FormatError, UnreadableError):
+        return None
     except RecordError:
         return False
     return result.trial.trial_id == f"{place.parent.name}/{place.name}"
@@ -173,17 +175,8 @@ def clear_attempts(logdir: Path) -> None:
     """
     for attempt in find_attempts(logdir):
         place = place_of(attempt)
-        if _is_complete(attempt, place):
+        is_complete = _is_complete(attempt, place)
+        if is_complete:
             place_attempt(attempt, place)
-        elif not _may_be_complete(attempt):
+        elif is_complete is not None:
             _remove(attempt)
-
-
-def _may_be_complete(folder: Path) -> bool:
-    try:
-        read_result(folder / RESULT_FILE)
-    except (FormatError, UnreadableError):
-        return True
-    except RecordError:
-        return False
-    return False

@@ -258,10 +258,8 @@ def coarse_rows(findings: Findings) -> list[dict[str, object]]:
 
 def kept_words(findings: Findings, grid: CoarseGrid) -> str:
     """The values that a coarser grid keeps: `batch size: 4, 16, 64`."""
-    description = findings.description
-    known = {h.name: h for h in description.hyperparameters}
     return "; ".join(
-        f"{description.title(name)}: {', '.join(known[name].format(v) if name in known else f'{v:g}' for v in values)}"
+        f"{axis(findings, name)}: {', '.join(label_values({name: v}, findings.description) for v in values)}"
         for name, values in grid.kept.items()
     )
 
