@@ -72,7 +72,7 @@ def readme_lines(results: Results) -> Iterator[str]:
     five, one = (results.spread("comparison", f"{name}: time", " s") for name in (HEADLINE, OURS))
     text = (
         f"- Speed, median [least, most] of {results.n_rounds()} rounds on {results.machine()}: the seven experiments "
-        f"take {five} with five seeds and {one} with one. One seed takes so much longer elsewhere: {ratios}. "
+        f"take {five} with five seeds and {one} with one. One seed takes longer elsewhere: {ratios}. "
         "The ratios depend on the processor: on how fast it multiplies matrices, which is most of our time, and on "
         "how fast it runs Python, which is most of the loops'."
     )

@@ -12,6 +12,7 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from benchmarks import table
@@ -185,6 +186,20 @@ def test_readme_leads_with_what_the_reference_study_found():
     assert "Of twelve hypotheses nine are supported; three are undecided at 80 seeds" in text
     open_ones = reference("verdicts").query("verdict == 'cannot tell'")
     assert set(open_ones["n_seeds"]) == {80}
+
+
+def test_readme_tells_the_interaction_and_the_recommendations_that_the_reference_study_found():
+    effects = reference("interaction_effects")
+    own = effects[(effects["experiment"] == "learning_rate_x_batch_size") & (effects["axis"] == "learning_rate")]
+    small, large = (own[own["at"].astype(float) == size].iloc[0] for size in (16, 128))
+    assert (float(small["start"]), float(small["end"])) == (1e-4, 1e-2)
+    assert float(small["accuracy_difference_low"]) < 0 < float(small["accuracy_difference_high"])
+    gain, low, high = (points(float(large[f"accuracy_difference{end}"])) for end in ("", "_low", "_high"))
+    assert f"from 1e-4 to 1e-2 gains {gain} points [{low}, {high}] with batches of 128" in prose(README)
+    summary = pd.read_csv(ROOT / "reference" / "experiment_summary.csv")
+    chosen = summary[summary["recommended"]].set_index("experiment")["label"].str.removesuffix(" (baseline)")
+    names = ["epochs", "depth", "learning_rate", "batch_size"]
+    assert chosen[names].tolist() == ["10", "2", "1e-3", "128"]
 
 
 def test_readme_counts_the_trials_of_the_reference_study():
