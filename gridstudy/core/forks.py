@@ -90,6 +90,8 @@ def _serve(prepare: Callable[[], None], do: Callable[[T], R], connection: Connec
 @contextmanager
 def _fork(work: Callable[[Connection], None], *, may_fork: bool = False) -> Iterator[Connection]:
     """A connection to a fork that does `work` with the other end, and closes it where that fails."""
+    if sys.platform == "win32":  # `can_fork` has said no; for the type checker
+        raise NotImplementedError
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe()
     process = context.Process(target=_begin, args=(work, here, there), daemon=not may_fork)
@@ -111,6 +113,8 @@ def _fork(work: Callable[[Connection], None], *, may_fork: bool = False) -> Iter
 
 
 def _begin(work: Callable[[Connection], None], here: Connection, there: Connection) -> None:
+    if sys.platform == "win32":
+        raise NotImplementedError
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # at Ctrl-C end at once: the other process says so
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     here.close()
